@@ -1,0 +1,87 @@
+"""The contract between networks and everything that uses them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from seqrl.types import Specials
+
+
+class Rows(Protocol):
+    """A batch of per-row tensors from which rows can be taken, repeated or reordered."""
+
+    def select(self, rows: Tensor) -> Self:
+        """The given rows, in the given order."""
+
+
+MemoryT = TypeVar("MemoryT", bound=Rows)
+StateT = TypeVar("StateT", bound=Rows)
+
+
+class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
+    """A sequence model p(y | x), read one token at a time or all at once.
+
+    `step` must equal `logits[:, t]` to 1e-5 in float32 without dropout: then greedy
+    decoding, sampling, mixing and beam search are each written once, over `step`.
+
+    A critic Q(y_<t, . ; y*) is a Policy too: it encodes the reference in place of the
+    source, and its logits are the action values.
+    """
+
+    specials: Specials
+
+    @abstractmethod
+    def encode(self, source: Tensor, mask: Tensor) -> MemoryT:
+        """Memory of the source [B, S], whose tokens are where `mask` [B, S] is true."""
+
+    @abstractmethod
+    def features(self, memory: MemoryT, inputs: Tensor) -> Tensor:
+        """[N, T, H], teacher forced on `inputs` [N, T]."""
+
+    @abstractmethod
+    def project(self, features: Tensor) -> Tensor:
+        """[..., V] from features [..., H]."""
+
+    @abstractmethod
+    def start(self, memory: MemoryT) -> StateT:
+        """The decoder's state before its first token."""
+
+    @abstractmethod
+    def step(self, memory: MemoryT, state: StateT, token: Tensor) -> tuple[Tensor, StateT]:
+        """Logits [N, V] after reading `token` [N], and the next state."""
+
+    def logits(self, memory: MemoryT, inputs: Tensor) -> Tensor:
+        """[N, T, V], teacher forced."""
+        return self.project(self.features(memory, inputs))
+
+
+def repeat(rows: MemoryT, size: int, times: int) -> MemoryT:
+    """Each of `size` rows `times` times, copies adjacent."""
+    if times == 1:
+        return rows
+    device = next(t for t in vars(rows).values() if isinstance(t, Tensor)).device
+    return rows.select(torch.arange(size, device=device).repeat_interleave(times))
+
+
+@contextmanager
+def dropout(module: nn.Module, active: bool) -> Iterator[None]:
+    """Dropout on or off inside the block, everything else in the mode that it was in.
+
+    Sampling and scoring must not put a whole module into eval mode: cuDNN refuses to
+    differentiate a recurrent network in it.
+    """
+    layers = [m for m in module.modules() if isinstance(m, nn.Dropout)]
+    before = [m.training for m in layers]
+    for layer in layers:
+        layer.train(active and module.training)
+    try:
+        yield
+    finally:
+        for layer, mode in zip(layers, before, strict=True):
+            layer.train(mode)

@@ -1,0 +1,54 @@
+"""What a reward is: a number for a finished sequence, and, where it can, one for each token."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from seqrl.types import Batch, Trajectories
+
+SCALES = ("none", "reference_length")
+
+
+class Reward(ABC):
+    """R(y, y*) of every trajectory against its sentence's references.
+
+    scale  `none`: the metric's own range; `reference_length`: multiplied by the number of
+           tokens of the first reference without EOS, which is what ERAC's increments want,
+           while RAML's weights want the unscaled one.
+    """
+
+    def __init__(self, *, scale: str = "none") -> None:
+        if scale not in SCALES:
+            raise ValueError(f"reward scale must be one of {', '.join(SCALES)}, not {scale!r}")
+        self.scale = scale
+
+    @abstractmethod
+    def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
+        """[N], R(y, y*)."""
+
+    def factor(self, batch: Batch, group: int) -> Tensor:
+        """[N], what the metric is multiplied by."""
+        length = batch.target_length.to(torch.get_default_dtype())
+        factor = length if self.scale == "reference_length" else torch.ones_like(length)
+        return factor.repeat_interleave(group)
+
+
+class PrefixReward(Reward):
+    """A reward that is defined for unfinished sequences too: R(prefix) = R(prefix + EOS)."""
+
+    @abstractmethod
+    def increments(self, trajectories: Trajectories, batch: Batch) -> Tensor:
+        """[N, T], r_t = R(y_1..t) - R(y_1..t-1); they sum to `score`, zero after EOS.
+
+        The first one includes the value of the empty prefix.
+        """
+
+    @abstractmethod
+    def lookahead(self, prefix: Tensor, batch: Batch, group: int, vocabulary: int) -> Tensor:
+        """[N, V], the increment that each possible next token would bring after `prefix` [N, t].
+
+        Prefixes hold no EOS; V = `vocabulary`.
+        """

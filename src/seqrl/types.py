@@ -1,0 +1,177 @@
+"""The records that every part of seqrl exchanges, and the alphabet of their shapes.
+
+    B  sentences in a batch            S  source steps
+    K  trajectories per sentence       T  target steps, end-of-sentence included
+    N  = B * K, the K of one           V  target vocabulary
+       sentence adjacent               H  hidden units
+    M  references per sentence
+
+All records are frozen: a function that changes one returns a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Specials:
+    """Ids of the special symbols of one vocabulary (each side has its own).
+
+    `bos` starts a decoder's input; a source vocabulary may have neither `bos` nor `eos`,
+    which is then -1, an id that no token has.
+    """
+
+    pad: int
+    unk: int
+    bos: int = -1
+    eos: int = -1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B source sentences with their references, as padded ids.
+
+    source      [B, S], padded with `source_pad`
+    target      [B, T], the first reference; ends in EOS, then padding
+    references  [B, M, T'], all references (the first included), each ending in EOS;
+                an absent reference is a row of padding
+    offset, total
+                position of the first row in the batch that this one was split from, and
+                that batch's number of rows: losses divide by `total`, so that the
+                gradients of the parts add up to the gradient of the whole
+    """
+
+    source: Tensor
+    target: Tensor
+    references: Tensor
+    source_pad: int
+    specials: Specials
+    offset: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.total:
+            object.__setattr__(self, "total", self.target.shape[0])
+
+    def __len__(self) -> int:
+        return self.target.shape[0]
+
+    @property
+    def source_mask(self) -> Tensor:
+        """[B, S], true where there is a token."""
+        return self.source != self.source_pad
+
+    @property
+    def target_mask(self) -> Tensor:
+        """[B, T], true up to and including EOS."""
+        return self.target != self.specials.pad
+
+    @property
+    def target_length(self) -> Tensor:
+        """[B], tokens of the first reference without EOS."""
+        return self.target_mask.sum(1) - 1
+
+    @property
+    def target_inputs(self) -> Tensor:
+        """[B, T], the decoder's inputs under teacher forcing: BOS, then the target shifted."""
+        return shift_right(self.target, self.specials.bos)
+
+    def reference_trajectories(self) -> Trajectories:
+        """The first references as trajectories, K = 1."""
+        mask = self.target_mask
+        return Trajectories(self.target_inputs, self.target, mask, mask, group=1)
+
+    def to(self, device: torch.device | str) -> Batch:
+        return replace(
+            self,
+            source=self.source.to(device, non_blocking=True),
+            target=self.target.to(device, non_blocking=True),
+            references=self.references.to(device, non_blocking=True),
+        )
+
+    def split(self, rows: int) -> Iterator[Batch]:
+        """Parts of at most `rows` sentences, padded as the whole is."""
+        for start in range(0, len(self), rows):
+            part = slice(start, start + rows)
+            yield replace(
+                self,
+                source=self.source[part],
+                target=self.target[part],
+                references=self.references[part],
+                offset=self.offset + start,
+            )
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """N = B * K target sequences, the K of one sentence adjacent.
+
+    inputs   [N, T]  what the decoder reads
+    targets  [N, T]  what it is to predict; usually `inputs` is `targets` shifted, but not
+                     where inputs and targets are corrupted separately
+    mask     [N, T]  bool, true up to and including EOS; a row of zeros is an absent candidate
+    given    [N, T]  bool, true where the token was copied from the reference
+    group    K
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor
+    given: Tensor
+    group: int = 1
+
+    def __len__(self) -> int:
+        return self.targets.shape[0]
+
+    @property
+    def length(self) -> Tensor:
+        """[N], tokens including EOS."""
+        return self.mask.sum(1)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a stage stands, and the only source of the algorithms' randomness.
+
+    update    optimizer updates done before this one
+    epoch     passes over the data completed
+    fraction  of the stage's budget that is spent, in [0, 1]
+    seed      of the stage
+
+    Noise is a pure function of (seed, update, stream), so that a resumed run needs no
+    generator's state, and a batch that is split draws what the whole one would have drawn.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    fraction: float = 0.0
+    seed: int = 0
+
+    def uniform(self, stream: str, steps: int, batch: Batch, group: int = 1) -> Tensor:
+        """[steps, B * group] numbers in [0, 1), the same for a sentence however its batch is split.
+
+        `stream` names what the noise is for; two draws under one name are equal.
+        """
+        device = batch.target.device
+        generator = torch.Generator(device)
+        generator.manual_seed(derived_seed(self.seed, self.update, stream))
+        noise = torch.rand(steps, batch.total * group, generator=generator, device=device)
+        start = batch.offset * group
+        return noise[:, start : start + len(batch) * group]
+
+
+def derived_seed(*parts: object) -> int:
+    """A 63-bit seed that depends on every part and on their order."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def shift_right(tokens: Tensor, first: int) -> Tensor:
+    """[N, T] tokens moved one step to the right, `first` in front, the last one dropped."""
+    return torch.cat([torch.full_like(tokens[:, :1], first), tokens[:, :-1]], dim=1)
