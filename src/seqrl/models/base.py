@@ -35,6 +35,7 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
     """
 
     specials: Specials
+    target_size: int  # V
 
     @abstractmethod
     def encode(self, source: Tensor, mask: Tensor) -> MemoryT:

@@ -1,0 +1,340 @@
+"""Actor-critic and entropy-regularised actor-critic.
+
+The critic Q(y_<t, w; y*) reads the reference and evaluates the policy by temporal
+differences (Dai et al. 2018, eqs. 18 and 19, algorithm 3):
+
+    Qhat_t = r_t + sum_w pi(w | y_<=t) Qbar(y_<=t, w) + tau H(pi(. | y_<=t)),
+    Qhat_T = r_T at the last step,
+    L_critic = (1/B) sum_t [Q(y_<t, y_t) - Qhat_t]^2 + lambda_var sum_t sum_w (Q - mean_w Q)^2,
+
+with a target critic Qbar that follows Q by  phibar <- beta phi + (1 - beta) phibar.  The actor
+ascends (eq. 20)
+
+    sum_t sum_w pi(w | y_<t) Q(y_<t, w) + tau H(pi(. | y_<t)) + lambda_mle log p(y*).
+
+tau = 0 is the actor-critic of Bahdanau et al. (2016) without its delayed actor.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqrl.algorithms.base import Algorithm, reference_nll
+from seqrl.losses import entropy, expected_signal, reduce, token_log_probs, weighted_nll
+from seqrl.models.base import Policy, dropout, repeat
+from seqrl.proposals.sampling import Sampling
+from seqrl.rewards.base import PrefixReward, Reward
+from seqrl.types import Batch, Clock, Trajectories
+
+FORMS = ("paper", "released")
+
+
+class PolicyEvaluation:
+    """The critic, its target network and its loss.
+
+    tau         temperature of the entropy in the critic's targets
+    beta        speed of the target network: 1 is no target network
+    lambda_var  weight of the penalty on the spread of Q over the vocabulary
+    form        `paper`: the loss at the head of this file. `released`: half the squared error
+                and the unbiased variance over w instead of the sum, and the penalty at padding
+                too; the constant 0.001 was tuned with this one
+    mask_padding  whether the squared error stops at EOS; in the released joint phase it does
+                not, so that the values after EOS are pulled to zero
+    """
+
+    def __init__(
+        self,
+        *,
+        critic: Policy[Any, Any],
+        tau: float,
+        beta: float,
+        lambda_var: float,
+        form: str,
+        mask_padding: bool,
+    ) -> None:
+        if tau < 0:
+            raise ValueError(f"tau must not be negative, not {tau}")
+        if not 0 < beta <= 1:
+            raise ValueError(f"beta must lie in (0, 1], not {beta}")
+        if lambda_var < 0:
+            raise ValueError(f"lambda_var must not be negative, not {lambda_var}")
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+        self.critic = critic
+        self.tau = tau
+        self.beta = beta
+        self.lambda_var = lambda_var
+        self.form = form
+        self.mask_padding = mask_padding
+        self.target: Policy[Any, Any] | None = None
+
+    def target_critic(self) -> Policy[Any, Any]:
+        """The target network, a copy of the critic when it is first asked for."""
+        if self.target is None:
+            self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        return self.target
+
+    def targets(
+        self, batch: Batch, trajectories: Trajectories, rewards: Tensor, logits: Tensor
+    ) -> Tensor:
+        """Qhat [N, T] (eq. 19), from the policy's logits [N, T, V] at y_<t."""
+        with torch.no_grad():
+            values = action_values(self.target_critic(), batch, trajectories)
+            log_pi = torch.log_softmax(logits, dim=-1)
+            state_values = (log_pi.exp() * (values - self.tau * log_pi)).sum(-1)  # [N, T]
+            state_values = torch.where(trajectories.mask, state_values, 0.0)
+            next_values = torch.cat(
+                [state_values[:, 1:], torch.zeros_like(state_values[:, :1])], dim=1
+            )
+            return rewards + next_values
+
+    def loss(
+        self, values: Tensor, targets: Tensor, trajectories: Trajectories, sentences: int
+    ) -> tuple[Tensor, Tensor]:
+        """The critic's loss, and its temporal differences [N, T], zero at padding.
+
+        values [N, T, V], targets [N, T]; `sentences` counts N's, K for each source.
+        """
+        mask = trajectories.mask
+        everywhere = torch.ones_like(mask)
+        taken = values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
+        error = taken - targets
+        spread = values - values.mean(-1, keepdim=True)
+        released = self.form == "released"
+        squared = error.square() * (0.5 if released else 1.0)
+        penalty = spread.square().sum(-1) / ((values.shape[-1] - 1) if released else 1.0)
+        loss = reduce(squared, mask if self.mask_padding else everywhere, sentences)
+        if self.lambda_var:
+            loss = loss + self.lambda_var * reduce(
+                penalty, everywhere if released else mask, sentences
+            )
+        return loss, torch.where(mask, error.detach(), 0.0)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """phibar <- beta phi + (1 - beta) phibar."""
+        for slow, fast in zip(
+            self.target_critic().parameters(), self.critic.parameters(), strict=True
+        ):
+            slow.lerp_(fast, self.beta)
+
+
+class CriticTraining(Algorithm):
+    """Evaluates a policy that does not change (algorithm 3 with the actor fixed).
+
+    sampling    the proposal; K samples per source
+    Other arguments: see `PolicyEvaluation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy[Any, Any],
+        critic: Policy[Any, Any],
+        reward: Reward,
+        proposal: Sampling,
+        tau: float = 0.0,
+        beta: float = 0.001,
+        lambda_var: float = 0.001,
+        form: str = "released",
+        mask_padding: bool = True,
+    ) -> None:
+        self.policy = policy.requires_grad_(False)
+        self.reward = incremental(reward)
+        self.proposal = proposal
+        self.evaluation = PolicyEvaluation(
+            critic=critic,
+            tau=tau,
+            beta=beta,
+            lambda_var=lambda_var,
+            form=form,
+            mask_padding=mask_padding,
+        )
+        self._metrics: dict[str, Tensor] = {}
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"critic": self.evaluation.critic}
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        loss, error, rewards, trajectories = self._critic_loss(batch, clock)
+        mask = trajectories.mask
+        self._metrics = {
+            "td_error": error.abs().sum() / mask.sum(),
+            "reward": rewards.sum(1).mean(),
+            "q_loss": loss.detach(),
+        }
+        return {"critic": loss}
+
+    def _critic_loss(
+        self, batch: Batch, clock: Clock
+    ) -> tuple[Tensor, Tensor, Tensor, Trajectories]:
+        with torch.no_grad():
+            trajectories, logits = propose(self.policy, self.proposal, batch, clock)
+        rewards = self.reward.increments(trajectories, batch)
+        targets = self.evaluation.targets(batch, trajectories, rewards, logits)
+        values = action_values(self.evaluation.critic, batch, trajectories)
+        sentences = batch.total * trajectories.group
+        loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
+        return loss, error, rewards, trajectories
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
+        _, error, _, trajectories = self._critic_loss(batch, clock)
+        return {"td_error": (error.abs().sum(), trajectories.mask.sum())}
+
+    @torch.no_grad()
+    def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
+        values = action_values(self.evaluation.critic, batch, trajectories)
+        taken = values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
+        return {"reward": self.reward.increments(trajectories, batch), "Q": taken}
+
+    def after_update(self, clock: Clock) -> None:
+        self.evaluation.follow()
+
+    def metrics(self) -> dict[str, Tensor]:
+        return self._metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"target": self.evaluation.target_critic().state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.evaluation.target_critic().load_state_dict(state["target"])
+
+
+class ActorCritic(CriticTraining):
+    """Actor and critic together, both updated on the same samples.
+
+    lambda_mle         weight of the likelihood of the references, which keeps the actor near
+                       the language
+    normalize_entropy  the released code divides the actor's own entropy signal by the norm
+                       of log pi over the vocabulary, which all but removes it; no paper's form
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy[Any, Any],
+        critic: Policy[Any, Any],
+        reward: Reward,
+        proposal: Sampling,
+        tau: float = 0.0,
+        beta: float = 0.001,
+        lambda_var: float = 0.001,
+        lambda_mle: float = 0.1,
+        form: str = "released",
+        mask_padding: bool = True,
+        normalize_entropy: bool = False,
+        future_entropy: bool = True,
+    ) -> None:
+        if lambda_mle < 0:
+            raise ValueError(f"lambda_mle must not be negative, not {lambda_mle}")
+        super().__init__(
+            policy=policy,
+            critic=critic,
+            reward=reward,
+            proposal=proposal,
+            tau=tau if future_entropy else 0.0,
+            beta=beta,
+            lambda_var=lambda_var,
+            form=form,
+            mask_padding=mask_padding,
+        )
+        self.policy = policy.requires_grad_(True)
+        self.tau = tau
+        self.lambda_mle = lambda_mle
+        self.normalize_entropy = normalize_entropy
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"policy": self.policy, "critic": self.evaluation.critic}
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        trajectories, logits = propose(self.policy, self.proposal, batch, clock)
+        rewards = self.reward.increments(trajectories, batch)
+        targets = self.evaluation.targets(batch, trajectories, rewards, logits.detach())
+        values = action_values(self.evaluation.critic, batch, trajectories)
+        sentences = batch.total * trajectories.group
+        critic_loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
+        signal = self.signal(values.detach(), logits.detach())
+        actor_loss = expected_signal(logits, signal, trajectories.mask, sentences)
+        if self.lambda_mle:
+            actor_loss = actor_loss + self.lambda_mle * self._likelihood(batch)
+        self._metrics = self._diagnostics(batch, trajectories, rewards, error, values, logits)
+        return {"policy": actor_loss, "critic": critic_loss}
+
+    def signal(self, values: Tensor, logits: Tensor) -> Tensor:
+        """Q - tau log pi [N, T, V], what each action is worth."""
+        if not self.tau:
+            return values
+        log_pi = torch.log_softmax(logits, dim=-1)
+        if self.normalize_entropy:
+            log_pi = log_pi / (1e-8 + log_pi.norm(dim=-1, keepdim=True))
+        return values - self.tau * log_pi
+
+    def _likelihood(self, batch: Batch) -> Tensor:
+        """The maximum likelihood loss, with a dropout mask of its own."""
+        memory = self.policy.encode(batch.source, batch.source_mask)
+        log_probs = token_log_probs(self.policy.logits(memory, batch.target_inputs), batch.target)
+        return weighted_nll(log_probs, torch.ones_like(log_probs), batch.target_mask, batch.total)
+
+    @torch.no_grad()
+    def _diagnostics(
+        self,
+        batch: Batch,
+        trajectories: Trajectories,
+        rewards: Tensor,
+        error: Tensor,
+        values: Tensor,
+        logits: Tensor,
+    ) -> dict[str, Tensor]:
+        mask = trajectories.mask
+        tokens = mask.sum()
+        words = mask.sum(1) - 1
+        given = batch.target_length.repeat_interleave(trajectories.group)
+        total = rewards.sum(1)
+        inside = mask.unsqueeze(-1)
+        return {
+            "td_error": error.abs().sum() / tokens,
+            "reward": total.mean(),
+            "reward_std": total.std(correction=0),
+            "length_ratio": words.sum() / given.sum(),
+            "entropy": torch.where(mask, entropy(logits), 0.0).sum() / tokens,
+            "q_min": values.masked_fill(~inside, float("inf")).min(),
+            "q_max": values.masked_fill(~inside, float("-inf")).max(),
+        }
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
+        return super().evaluate(batch, clock) | {"nll": reference_nll(self.policy, batch)}
+
+
+def propose(
+    policy: Policy[Any, Any], proposal: Sampling, batch: Batch, clock: Clock
+) -> tuple[Trajectories, Tensor]:
+    """Samples, and the policy's logits [N, T, V] along them, under the proposal's dropout."""
+    with dropout(policy, proposal.dropout):
+        memory = policy.encode(batch.source, batch.source_mask)
+        trajectories = proposal(policy, memory, batch, None, clock)
+        logits = policy.logits(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
+    return trajectories, logits
+
+
+def action_values(critic: Policy[Any, Any], batch: Batch, trajectories: Trajectories) -> Tensor:
+    """Q(y_<t, w; y*) [N, T, V]; the critic reads BOS and the reference with its EOS."""
+    reference = torch.cat([batch.target_inputs[:, :1], batch.target], dim=1)
+    mask = torch.cat([batch.target_mask[:, :1], batch.target_mask], dim=1)
+    memory = critic.encode(reference, mask)
+    return critic.logits(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
+
+
+def incremental(reward: Reward) -> PrefixReward:
+    """The reward, if it has a value for every prefix."""
+    if not isinstance(reward, PrefixReward):
+        raise ValueError(
+            f"an actor-critic needs a reward for every token (bleu, edit), not "
+            f"{type(reward).__name__}, which only scores whole sequences"
+        )
+    return reward

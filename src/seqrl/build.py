@@ -1,0 +1,354 @@
+"""The composition root: a resolved configuration becomes objects.
+
+Nothing to the right of this module knows Hydra. A stage's algorithm is built from its yaml
+node; what exists only at run time reaches it by the names of its constructor's parameters:
+the networks of `model` (`policy`, `critic`, ...) and `reward`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from seqrl.data.batching import Batches
+from seqrl.data.task import Task
+from seqrl.decoding.decoder import Decoder
+from seqrl.models.base import Policy
+from seqrl.training.checkpoint import load_weights
+from seqrl.training.pipeline import Reporter, Stage, load_start
+from seqrl.training.trainer import StageSettings, Trainer
+from seqrl.training.validation import DevValidation
+from seqrl.types import Specials, derived_seed
+
+FORMATS = 1
+"""Version of what stored stages mean; a change makes earlier ones unusable."""
+
+Config = dict[str, Any]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be built; one problem a line."""
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """Sizes and special ids that networks need."""
+
+    source: int
+    target: int
+    specials: Specials
+
+
+def plain(config: DictConfig) -> Config:
+    """The configuration as nested dicts with every interpolation resolved."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def build(node: Config, **extra: Any) -> Any:
+    """Hydra's instantiate on plain containers; `extra` arguments reach the constructor as they are.
+
+    Given to Hydra itself they would be copied and turned into configuration nodes.
+    """
+    if not extra:
+        return instantiate(node, _convert_="all")
+    return instantiate({**node, "_partial_": True}, _convert_="all")(**extra)
+
+
+def build_task(config: Config) -> Task:
+    task: Task = build({k: v for k, v in config["task"].items() if k != "budget"})
+    return task
+
+
+def build_decoder(config: Config) -> Decoder:
+    decoder: Decoder = build(config["decoding"])
+    return decoder
+
+
+def build_network(config: Config, name: str, sizes: Vocabularies, seed: int) -> Policy[Any, Any]:
+    """A network of `model`, its weights a function of (seed, name)."""
+    node = dict(config["model"][name])
+    reads = node.pop("reads")
+    if reads not in ("source", "reference"):
+        raise ValueError(f"model.{name}.reads must be source or reference, not {reads!r}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights", name))
+        network: Policy[Any, Any] = build(
+            node,
+            source_size=sizes.source if reads == "source" else sizes.target,
+            target_size=sizes.target,
+            specials=sizes.specials,
+        )
+    return network
+
+
+def vocabularies(task: Task) -> Vocabularies:
+    target = task.target_tokenizer
+    return Vocabularies(len(task.source_tokenizer), len(target), target.specials)
+
+
+def choose_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: PyTorch finds no CUDA device here")
+    return device
+
+
+def stage_networks(config: Config, stage: Config) -> list[str]:
+    """The networks of `model` that the stage's algorithm asks for."""
+    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
+    return [
+        name for name, node in config["model"].items() if is_network(node) and name in parameters
+    ]
+
+
+def is_network(node: Any) -> bool:
+    return isinstance(node, dict) and "_target_" in node
+
+
+def build_algorithm(config: Config, stage: Config, networks: Mapping[str, nn.Module]) -> Any:
+    """The stage's algorithm with its networks, and its reward if it takes one."""
+    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
+    extra: dict[str, Any] = dict(networks)
+    if "reward" in parameters:
+        extra["reward"] = build(config["reward"] | stage.get("reward", {}))
+    return build(stage["algorithm"], **extra)
+
+
+def build_settings(config: Config, stage: Config) -> StageSettings:
+    """The stage's settings under the trainer's caps."""
+    trainer = config["trainer"]
+    names = {field.name for field in fields(StageSettings)}
+    values = {k: v for k, v in (trainer | stage).items() if k in names}
+    if trainer["max_epochs"] is not None:
+        values["epochs"] = min(stage["epochs"], trainer["max_epochs"])
+    if trainer["validate_every"] is not None:
+        values["validate_every"] = trainer["validate_every"]
+    if stage.get("max_steps") and trainer["max_steps"]:
+        values["max_steps"] = min(stage["max_steps"], trainer["max_steps"])
+    if values.get("decay_learners") is not None:
+        values["decay_learners"] = tuple(values["decay_learners"])
+    return StageSettings(**values)
+
+
+def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[str, Any]:
+    """All that can change what the stage becomes, except the stages that it starts from.
+
+    Settings at their default are left out, so that a new one does not disown stored stages.
+    """
+    settings = build_settings(config, stage)
+    unimportant = {"label", "from", "reward", "log_every", "save_every"}
+    names = {field.name for field in fields(StageSettings)} | unimportant
+    description: dict[str, Any] = {
+        "formats": FORMATS,
+        "stage": {k: v for k, v in stage.items() if k not in names},
+        "settings": {
+            field.name: getattr(settings, field.name)
+            for field in fields(settings)
+            if field.name not in unimportant and getattr(settings, field.name) != field.default
+        },
+        "networks": {name: config["model"][name] for name in stage_networks(config, stage)},
+        "data": fingerprint,
+        "decoding": config["decoding"],
+    }
+    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
+    if "reward" in parameters:
+        description["reward"] = config["reward"] | stage.get("reward", {})
+    if config["init_from"] is not None and not stage["from"]:
+        description["init_from"] = file_hash(weights_file(config["init_from"]))
+    return description
+
+
+def weights_file(init_from: str) -> Path:
+    """The weights that `init_from` means: a file, or the last stage of a run's folder."""
+    path = Path(init_from)
+    if path.is_dir():
+        stages: list[str] = list(json.loads((path / "stages.json").read_text()))
+        for name in reversed(stages):
+            candidate = path / "checkpoints" / name / "best.safetensors"
+            if candidate.is_file():
+                return candidate
+    if not path.is_file():
+        raise ConfigError(f"init_from={init_from}: neither a finished run's folder nor a file")
+    return path
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def build_stages(
+    config: Config, task: Task, device: torch.device, preempted: Callable[[], bool]
+) -> list[Stage]:
+    """The run's stages in order. Reads the data, for its fingerprint."""
+    fingerprint = task.fingerprint
+    return [
+        Stage(
+            name=name,
+            label=stage["label"],
+            delivers_policy="policy" in stage["optimizers"],
+            starts=stage["from"] or {},
+            description=stage_description(config, stage, fingerprint),
+            prepare=_preparer(config, stage, task, device, preempted),
+        )
+        for name, stage in config["algorithm"]["stages"].items()
+    ]
+
+
+def _preparer(
+    config: Config,
+    stage: Config,
+    task: Task,
+    device: torch.device,
+    preempted: Callable[[], bool],
+) -> Callable[[Path, Mapping[str, Mapping[str, Tensor]], Reporter], Trainer]:
+    def prepare(
+        folder: Path, starts: Mapping[str, Mapping[str, Tensor]], reporter: Reporter
+    ) -> Trainer:
+        seed, sizes = stage["seed"], vocabularies(task)
+        networks = {
+            name: build_network(config, name, sizes, seed) for name in stage_networks(config, stage)
+        }
+        for name, weights in starts.items():
+            load_start(networks[name], weights, name)
+        if config["init_from"] is not None and not starts:
+            _initialise(networks, weights_file(config["init_from"]))
+        for network in networks.values():
+            network.to(device)
+        algorithm = build_algorithm(config, stage, networks)
+        settings = build_settings(config, stage)
+        return Trainer(
+            algorithm=algorithm,
+            optimizers=build(stage["optimizers"]),
+            settings=settings,
+            batches=Batches(
+                task.split("train"),
+                size=settings.batch_size,
+                unit=settings.batch_unit,
+                seed=seed,
+            ),
+            validation=DevValidation(
+                task=task,
+                decoder=build_decoder(config),
+                device=device,
+                seed=derived_seed(seed, "dev"),
+                samples_path=folder / "samples.txt",
+            ),
+            reporter=reporter,
+            folder=folder,
+            device=device,
+            seed=seed,
+            start=bool(starts),
+            preempted=preempted,
+        )
+
+    return prepare
+
+
+def _initialise(networks: Mapping[str, nn.Module], path: Path) -> None:
+    """Load what the file has for these networks; at least one of them must be in it."""
+    weights = load_weights(path)
+    found = False
+    for name, network in networks.items():
+        own = {
+            k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")
+        }
+        if own:
+            load_start(network, own, name)
+            found = True
+    if not found:
+        raise ConfigError(f"{path} holds no weights of {', '.join(networks)}")
+
+
+def check(config: Config) -> None:
+    """Build everything once at a tiny size and without data; ConfigError lists all problems."""
+    problems: list[str] = []
+
+    def attempt(place: str, make: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return make(*arguments)
+        except ConfigError as error:
+            problems.append(str(error))
+        except Exception as error:
+            problems.append(f"{place}: {root_cause(error)}")
+        return None
+
+    attempt("task", build_task, config)
+    attempt("decoding", build_decoder, config)
+    attempt("reward", build, config["reward"])
+    attempt("device", choose_device, config["device"])
+    sizes = Vocabularies(8, 8, Specials(0, 1, 2, 3))
+    with torch.device("meta"):
+        networks = {
+            name: attempt(f"model.{name}", build_network, config, name, sizes, 0)
+            for name, node in config["model"].items()
+            if is_network(node)
+        }
+        for name, stage in config["algorithm"]["stages"].items():
+            place = f"algorithm.stages.{name}"
+            attempt(place, build_settings, config, stage)
+            needed = attempt(place, stage_networks, config, stage) or []
+            own = {network: networks[network] for network in needed}
+            if None not in own.values():
+                algorithm = attempt(place, build_algorithm, config, stage, own)
+                if algorithm is not None:
+                    attempt(place, _check_optimizers, stage, algorithm)
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _check_optimizers(stage: Config, algorithm: Any) -> None:
+    learners = algorithm.learners()
+    factories = build(stage["optimizers"])
+    if set(factories) != set(learners):
+        raise ValueError(
+            f"optimizers are given for {sorted(factories)}, learners are {sorted(learners)}"
+        )
+    for name, factory in factories.items():
+        factory(learners[name].parameters())
+
+
+def root_cause(error: BaseException) -> str:
+    """The message of the error that started a chain: Hydra wraps what constructors say."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def identity(config: Config) -> str:
+    """Eight hexadecimal digits of everything that decides a run's result but its seed."""
+    ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
+    relevant = {k: v for k, v in config.items() if k not in ignored}
+    relevant["trainer"] = {
+        k: v for k, v in config["trainer"].items() if k not in ("log_every", "save_every")
+    }
+    stages = {
+        name: {k: v for k, v in stage.items() if not (k == "seed" and v == config["seed"])}
+        for name, stage in config["algorithm"]["stages"].items()
+    }
+    relevant["algorithm"] = config["algorithm"] | {"stages": stages}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_folder(config: Config) -> Path:
+    """outputs/<task>/<algorithm>/<identity>/seed<k>."""
+    return (
+        Path(config["outputs"])
+        / str(config["task"]["name"])
+        / str(config["algorithm"]["name"])
+        / identity(config)
+        / f"seed{config['seed']}"
+    )

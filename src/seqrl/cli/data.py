@@ -1,0 +1,122 @@
+"""`seqrl-data`: fetch and prepare corpora, check users' files, clear stored stages."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqrl.data import iwslt14, multi30k
+from seqrl.data.corpus import CorpusError
+from seqrl.data.jsonl import jsonl
+from seqrl.data.preparation import TOKENIZE, compared
+from seqrl.data.text import SPLITS, text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Gives 0 when done, 1 when failed; usage errors exit with 2."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    chosen = _parser().parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except CorpusError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seqrl-data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_prepare(commands.add_parser("prepare", help="fetch and prepare a corpus"))
+    _add_doctor(commands.add_parser("doctor", help="check a folder of text or JSON lines"))
+    collect = commands.add_parser("gc", help="remove stored stages that no run refers to")
+    collect.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder of runs")
+    collect.set_defaults(run=_collect)
+    return parser
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(required=True, metavar="TASK")
+    talks = tasks.add_parser("iwslt14", help="TED talks de-en, as MIXER and ERAC prepare them")
+    talks.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path("data/iwslt14"),
+        help="folder of de-en.tgz or its files; the archive is downloaded when there is none",
+    )
+    talks.add_argument(
+        "--output", type=Path, help="new folder of the prepared files; default: DATA_DIR/prepared"
+    )
+    talks.set_defaults(run=_prepare_iwslt14)
+    captions = tasks.add_parser("multi30k", help="image descriptions de-en, from the hub")
+    captions.add_argument(
+        "--output", type=Path, default=Path("data/multi30k"), help="new folder, for task.data_dir"
+    )
+    captions.add_argument(
+        "--path", default=multi30k.HUB, help="of the data set on the hub, or a folder of its files"
+    )
+    captions.set_defaults(run=_prepare_multi30k)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--source", required=True, help="ending of the files, or name of the field")
+    parser.add_argument("--target", required=True, help="ending of the files, or name of the field")
+    parser.add_argument("--form", choices=("text", "jsonl"), help="default: what the folder holds")
+    parser.add_argument("--splits", nargs="+", default=SPLITS, choices=SPLITS)
+    parser.add_argument("--tokenize", choices=TOKENIZE, default="none")
+    parser.add_argument("--lowercase", action="store_true")
+    parser.add_argument("--min-frequency", type=_positive, default=1, help="of vocabulary words")
+    parser.set_defaults(run=_doctor)
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _prepare_iwslt14(chosen: argparse.Namespace) -> None:
+    folder = iwslt14.fetch(chosen.data_dir)
+    output = chosen.output or chosen.data_dir / "prepared"
+    _prepared(output, iwslt14.prepare(folder, output), iwslt14.EXPECTED)
+
+
+def _prepare_multi30k(chosen: argparse.Namespace) -> None:
+    _prepared(chosen.output, multi30k.prepare(chosen.output, path=chosen.path), multi30k.EXPECTED)
+
+
+def _prepared(output: Path, counts: dict[str, int], expected: dict[str, int]) -> None:
+    print(compared(counts, expected))
+    print(f"prepared: {output}  (use it with task.data_dir={output})")
+
+
+def _doctor(chosen: argparse.Namespace) -> None:
+    from seqrl.data.diagnosis import diagnose  # imports torch
+
+    lines = any(chosen.folder.glob("*.jsonl*"))
+    read = jsonl if (chosen.form or ("jsonl" if lines else "text")) == "jsonl" else text
+    corpus = read(
+        data_dir=chosen.folder,
+        source=chosen.source,
+        target=chosen.target,
+        splits=chosen.splits,
+        tokenize=chosen.tokenize,
+        lowercase=chosen.lowercase,
+    )
+    print("\n".join(diagnose(corpus, min_frequency=chosen.min_frequency)))
+
+
+def _collect(chosen: argparse.Namespace) -> None:
+    from seqrl.training.store import collect_garbage
+
+    if not chosen.outputs.is_dir():
+        raise CorpusError(f"{chosen.outputs} is not a folder; name it with --outputs DIR")
+    removed = collect_garbage(chosen.outputs)
+    for path in removed:
+        print(f"removed {path}")
+    print(f"{len(removed)} stored stages removed")

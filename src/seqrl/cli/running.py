@@ -1,0 +1,189 @@
+"""One run from a checked configuration to its table: what `seqrl-train` does after Hydra."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import FileLock
+from omegaconf import OmegaConf
+
+from seqrl.build import (
+    Config,
+    ConfigError,
+    build_decoder,
+    build_network,
+    build_stages,
+    build_task,
+    choose_device,
+    run_folder,
+    vocabularies,
+)
+from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+from seqrl.data.corpus import CorpusError
+from seqrl.decoding.decoder import Decoder, Greedy
+from seqrl.reports.run_report import plot_curves, result_table
+from seqrl.tracking.environment import environment_record
+from seqrl.tracking.files import write_json_atomic, write_text_atomic
+from seqrl.tracking.progress import Progress
+from seqrl.tracking.wandb_mirror import WandbMirror
+from seqrl.training.pipeline import Pipeline
+from seqrl.training.results import evaluate_stages, stage_summaries
+from seqrl.training.store import STAGES, StageStore
+from seqrl.training.trainer import Diverged, Preempted
+
+
+class Interruption:
+    """Notes the first SIGTERM, SIGINT or SIGUSR1; a second one stops the process at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._note)
+
+    def __call__(self) -> bool:
+        return self.requested
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def run_training(config: Config) -> int:
+    """Train, evaluate and report; the exit code. Finished runs answer at once."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    folder = run_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        finished = folder / "result.json"
+        if finished.is_file():
+            print("finished before; `reuse=false` or another seed trains anew")
+            return show(folder, json.loads(finished.read_text()))
+        status(folder, "running")
+        try:
+            result = train(config, folder)
+        except CorpusError as error:
+            return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
+        except ConfigError as error:
+            return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
+        except Diverged as error:
+            return failed(folder, "diverged", f"diverged: {error}", EXIT_DIVERGED)
+        except Preempted:
+            text = "stopped on request; the same command continues"
+            return failed(folder, "preempted", text, EXIT_PREEMPTED)
+        except BaseException as error:
+            status(folder, "failed", repr(error))
+            raise
+        status(folder, "done")
+        return show(folder, result)
+
+
+def train(config: Config, folder: Path) -> dict[str, Any]:
+    """Train and evaluate a run in its folder; what `result.json` then holds."""
+    began = time.monotonic()
+    interruption = Interruption()
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
+    device = choose_device(config["device"])
+    write_text_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    write_json_atomic(folder / "environment.json", environment_record())
+    task = build_task(config)
+    task.save(folder / "tokenizers")
+    root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
+    mirror = build_mirror(config, folder)
+    pipeline = Pipeline(folder=folder, store=StageStore(root), progress=Progress(), mirror=mirror)
+    outcome = "failed"
+    try:
+        results = pipeline.run(build_stages(config, task, device, interruption))
+        sizes = vocabularies(task)
+        entries = evaluate_stages(
+            results,
+            task=task,
+            decoders=final_decoders(config),
+            device=device,
+            build_policy=lambda: build_network(config, "policy", sizes, 0),
+            folder=folder,
+        )
+        plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
+        outcome = "done"
+    finally:
+        if mirror is not None:
+            weights = sorted(folder.glob("checkpoints/*/best.safetensors"))
+            mirror.artifact("weights", weights)
+            mirror.finish(outcome)
+    result = {
+        "status": "done",
+        "stages": stage_summaries(results),
+        "scores": entries,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    write_json_atomic(folder / "result.json", result)
+    return result
+
+
+def final_decoders(config: Config) -> dict[str, Decoder]:
+    """The chosen way of decoding, and greedy beside it."""
+    chosen = build_decoder(config)
+    if isinstance(chosen, Greedy):
+        return {"greedy": chosen}
+    name = str(config["decoding"]["_target_"]).rpartition(".")[2].lower()
+    size = config["decoding"].get("size", "")
+    return {f"{name}{size}": chosen, "greedy": Greedy(max_length=chosen.max_length)}
+
+
+def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
+    tracker = config["tracker"]
+    if tracker["mode"] == "disabled":
+        return None
+    name = f"{config['task']['name']}-{config['algorithm']['name']}"
+    return WandbMirror(
+        folder=folder,
+        mode=tracker["mode"],
+        project=tracker["project"],
+        name=f"{name}-{folder.parent.name}-{folder.name}",
+        group=tracker.get("group"),
+        config={k: v for k, v in config.items() if k != "tracker"},
+        run_id=f"{name}-{folder.parent.name}-{folder.name}",
+    )
+
+
+def status(folder: Path, state: str, reason: str | None = None) -> None:
+    """Write `status.json`."""
+    write_json_atomic(
+        folder / "status.json",
+        {
+            "status": state,
+            "reason": reason,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    )
+
+
+def failed(folder: Path, state: str, text: str, code: int) -> int:
+    status(folder, state, text)
+    print(text, file=sys.stderr)
+    print(f"run: {folder}")
+    return code
+
+
+def show(folder: Path, result: dict[str, Any]) -> int:
+    """Print a finished run's table and where its files are."""
+    print()
+    print(result_table(result["scores"]))
+    print()
+    print(f"curves:  {folder / 'curves.png'}")
+    for path in sorted(folder.glob("checkpoints/*/samples.txt")):
+        print(f"samples: {path}")
+    print(f"run: {folder}")
+    return EXIT_DONE

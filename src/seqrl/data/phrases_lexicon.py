@@ -1,0 +1,919 @@
+"""The words of the task `phrases`: tables of German with their English renderings.
+
+Where several renderings are given, separated by "/", the first one is the usual one, and
+each further one is a fixed factor rarer (`USUAL`). Nouns and verbs become rarer down their
+tables, as words do in a language, so that the last ones are seen a few times only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+from functools import cache
+from itertools import accumulate
+from random import Random
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+USUAL = 0.45
+"""How probable a rendering is, compared with the one before it."""
+
+
+class Menu(Generic[T]):
+    """Options with probabilities; without `weights` each is `USUAL` times the one before."""
+
+    def __init__(self, options: Sequence[T], weights: Sequence[float] | None = None) -> None:
+        self.options = tuple(options)
+        sums = list(accumulate(weights or [USUAL**rank for rank in range(len(self.options))]))
+        self._bounds = [total / sums[-1] for total in sums[:-1]]
+
+    def draw(self, rng: Random) -> T:
+        return self.options[bisect(self._bounds, rng.random())]
+
+
+@cache
+def menu(renderings: str) -> Menu[str]:
+    """The menu of renderings separated by "/"."""
+    return Menu([option.strip() for option in renderings.split("/")])
+
+
+def pick(rng: Random, renderings: str) -> str:
+    """One of the renderings separated by "/"."""
+    return menu(renderings).draw(rng)
+
+
+class Noun(NamedTuple):
+    """A noun in one sense; a German word with two senses is two nouns.
+
+    `gender` is m, f or n. `oblique` is the singular outside the nominative, which only weak
+    masculines have. `sex` decides the English pronoun of persons. `english` holds pairs of
+    singular and plural; a noun with `pair` is plural in English ("trousers").
+    """
+
+    german: str
+    gender: str
+    plural: str
+    oblique: str
+    genitive: str
+    classes: tuple[str, ...]
+    english: Menu[tuple[str, str]]
+    sex: str = ""
+    mass: bool = False
+    pair: bool = False
+    name: bool = False
+
+
+class Rendering(NamedTuple):
+    """An English verb: its head, what always follows it, and how a recipient is expressed.
+
+    "look for" has `after`, "turn +on" a `particle`, and "give ~to" a `recipient`, which
+    stands before the object, or after it with the preposition; "explain >to" allows the
+    latter only.
+    """
+
+    head: str
+    after: str = ""
+    particle: str = ""
+    recipient: str = ""
+    shifts: bool = False
+
+
+class Verb(NamedTuple):
+    """A German verb with its object, its place and its English renderings.
+
+    `case` is acc or dat (or nothing), `objects` the classes of nouns that fit,
+    `preposition` what governs the object. `recipient` says that a dative person comes
+    before the object. `where` is loc, dir, on or onto. `flags`:
+    s perfect with sein, r and R reflexive (accusative, dative), t state (no progressive),
+    k the German object is the English subject, p place, m manner, v vehicle, b passive
+    """
+
+    stem: str
+    prefix: str
+    third: str
+    participle: str
+    preposition: str
+    case: str
+    objects: tuple[str, ...]
+    recipient: bool
+    where: str
+    english: Menu[Rendering]
+    flags: str
+
+
+class Adjective(NamedTuple):
+    """An adjective: predicative form, stem before endings, comparative, English renderings."""
+
+    german: str
+    stem: str
+    comparative: str
+    classes: tuple[str, ...]
+    english: Menu[str]
+
+
+class Adverb(NamedTuple):
+    """A phrase that is the same wherever it stands; `timing` decides the English tense."""
+
+    german: str
+    english: Menu[str]
+    timing: str = ""
+
+
+# --- Nouns --------------------------------------------------------------------------------
+# German, gender, plural | classes | English (irregular plural after a colon)
+# Gender w: a weak masculine. Plural "-": none. "!" before the English: plural in English.
+
+PERSONS = """
+mann m männer       | male                | man:men
+frau f frauen       | female              | woman:women
+freund m freunde    | male                | friend
+lehrer m lehrer     | male job            | teacher
+schwester f schwestern | female kin       | sister
+bruder m brüder     | male kin            | brother
+freundin f freundinnen | female           | friend
+kind n kinder       | child               | child:children
+mutter f mütter     | female kin          | mother / mum
+vater m väter       | male kin            | father / dad
+lehrerin f lehrerinnen | female job       | teacher
+arzt m ärzte        | male job            | doctor
+nachbar w nachbarn  | male                | neighbour
+sohn m söhne        | male kin            | son
+tochter f töchter   | female kin          | daughter
+junge w jungen      | male                | boy
+nachbarin f nachbarinnen | female         | neighbour
+chef m chefs        | male                | boss
+ärztin f ärztinnen  | female job          | doctor
+tante f tanten      | female kin          | aunt
+onkel m onkel       | male kin            | uncle
+student w studenten | male job            | student
+gast m gäste        | male                | guest
+polizist w polizisten | male job          | police officer / policeman:policemen
+großmutter f großmütter | female kin      | grandmother / grandma
+großvater m großväter | male kin          | grandfather / grandpa
+kollege w kollegen  | male                | colleague
+kunde w kunden      | male                | customer / client
+leiter m leiter     | male                | manager / head
+verkäuferin f verkäuferinnen | female job | shop assistant / saleswoman:saleswomen
+koch m köche        | male job            | cook / chef
+kellnerin f kellnerinnen | female job     | waitress:waitresses
+bauer w bauern      | male job            | farmer
+dieb m diebe        | male                | thief:thieves
+bäcker m bäcker     | male job            | baker
+sängerin f sängerinnen | female job       | singer
+zeuge w zeugen      | male                | witness:witnesses
+dichter m dichter   | male job            | poet
+"""
+
+NAMES = "anna:f peter:m maria:f paul:m julia:f martin:m eva:f karl:m"
+
+THINGS = """
+buch n bücher       | text goods thing shelved gift  | book
+brief m briefe      | text written awaited           | letter
+haus n häuser       | built home sight               | house
+auto n autos        | vehicle costly fixable washable loan | car
+schlüssel m schlüssel | thing shelved                | key
+hund m hunde        | animal missed                  | dog
+film m filme        | film idea liked                | film / movie
+frage f fragen      | puzzle idea asked              | question
+geld n -            | mass lent                      | money
+apfel m äpfel       | food                           | apple
+kaffee m -          | drink mass hot                 | coffee
+tür f türen         | openable paintable             | door
+fenster n fenster   | openable cleanable             | window
+tasche f taschen    | thing goods stolen load held   | bag / purse
+zug m züge          | transport awaited              | train
+brot n -            | food mass baked                | bread
+zeitung f zeitungen | text delivered                 | newspaper / paper
+tisch m tische      | furniture surface              | table
+bild n bilder       | picture paintwork hung gift liked | picture / painting
+katze f katzen      | animal missed                  | cat
+fahrrad n fahrräder | vehicle costly fixable stolen loan | bicycle / bike
+stadt f städte      | sight                          | city / town
+wasser n -          | drink mass                     | water
+geschichte f geschichten | idea story                | story
+lied n lieder       | song liked                     | song
+zimmer n zimmer     | room paintable                 | room
+kuchen m kuchen     | food baked                     | cake
+hemd n hemden       | clothes                        | shirt
+bus m busse         | transport awaited              | bus:buses
+problem n probleme  | puzzle idea                    | problem
+koffer m koffer     | load thing container           | suitcase
+tee m -             | drink mass hot                 | tea
+stuhl m stühle      | furniture surface              | chair
+mantel m mäntel     | clothes warmwear               | coat
+fernseher m fernseher | appliance costly fixable     | television / TV
+computer m computer | appliance costly fixable       | computer
+suppe f suppen      | food dish hot                  | soup
+foto n fotos        | picture gift delivered hung    | photo / photograph
+lampe f lampen      | appliance fixable hung         | lamp / light
+blume f blumen      | gift goods                     | flower
+milch f -           | drink mass                     | milk
+prüfung f prüfungen | event task                     | exam / test
+kleid n kleider     | clothes                        | dress:dresses
+schuh m schuhe      | clothes                        | shoe
+brille f brillen    | thing worn                     | !glasses
+konzert n konzerte  | event liked                    | concert
+bett n betten       | furniture surface              | bed
+aufgabe f aufgaben  | puzzle idea task               | task / exercise
+uhr f uhren         | worn gift stolen               | watch:watches
+sprache f sprachen  | learnable task idea            | language
+reise f reisen      | dream                          | trip / journey
+fehler m fehler     | mistake                        | mistake / error
+geschenk n geschenke | thing delivered gift load     | present / gift
+wein m -            | drink mass goods               | wine
+käse m -            | food mass                      | cheese
+fisch m fische      | food dish                      | fish:fish
+birne f birnen      | food                           | pear
+birne f birnen      | fitting                        | light bulb / bulb
+schloss n schlösser | sight                          | castle
+schloss n schlösser | fixable fitting                | lock
+schrank m schränke  | furniture container            | cupboard / wardrobe
+jacke f jacken      | clothes warmwear               | jacket
+hose f hosen        | clothes                        | !trousers / !pants
+bank f bänke        | paintable surface              | bench:benches
+rechnung f rechnungen | bill                         | bill
+karte f karten      | picture                        | map
+karte f karten      | written                        | postcard / card
+karte f karten      | ticket                         | ticket
+flasche f flaschen  | openable thing                 | bottle
+roman m romane      | text written                   | novel
+decke f decken      | washable thing                 | blanket
+decke f decken      | ceiling                        | ceiling
+gedicht n gedichte  | text written learnable         | poem
+sitzung f sitzungen | event                          | meeting
+ei n eier           | food dish                      | egg
+pferd n pferde      | animal loan                    | horse
+bier n -            | drink mass                     | beer
+ball m bälle        | catch thing                    | ball
+kirche f kirchen    | sight built                    | church:churches
+vogel m vögel       | animal catch                   | bird
+messer n messer     | thing shelved                  | knife:knives
+hochzeit f hochzeiten | event dream                  | wedding
+termin m termine    | date                           | appointment
+leiter f leitern    | load thing                     | ladder
+radio n radios      | appliance fixable              | radio
+brücke f brücken    | built sight                    | bridge
+schokolade f -      | food mass gift                 | chocolate
+hut m hüte          | clothes                        | hat
+bericht m berichte  | text written awaited           | report
+maschine f maschinen | fixable appliance             | machine
+turm m türme        | built sight                    | tower
+schere f scheren    | thing shelved                  | !scissors
+kuh f kühe          | animal                         | cow
+gericht n gerichte  | dish food                      | dish:dishes / meal
+museum n museen     | sight                          | museum
+spiegel m spiegel   | hung costly                    | mirror
+hahn m hähne        | animal                         | rooster / cock
+hahn m hähne        | fitting fixable                | tap
+maus f mäuse        | catch                          | mouse:mice
+schaf n schafe      | animal                         | sheep:sheep
+"""
+
+# --- Verbs --------------------------------------------------------------------------------
+# prefix·stem, third person, participle | complement | English | flags (see Verb)
+
+PERSON_VERBS = """
+kaufen kauft gekauft         | acc goods food costly clothes furniture ticket | buy | pb
+lesen liest gelesen          | acc text                    | read                   | pb
+gehen geht gegangen          | dir                         | go / walk              | s
+suchen sucht gesucht         | acc thing animal worn       | look for / search for  | b
+arbeiten arbeitet gearbeitet |                             | work                   | pm
+an·rufen ruft angerufen      | acc person                  | call / phone / ring +up |
+helfen hilft geholfen        | dat person                  | help                   | p
+geben gibt gegeben           | dat acc gift thing lent delivered | give ~to         | b
+sehen sieht gesehen          | acc person animal sight     | see                    | tp
+finden findet gefunden       | acc thing animal worn       | find                   | pb
+fahren fährt gefahren        | dir                         | go / drive / travel    | sv
+warten wartet gewartet       | auf acc person awaited      | wait for               | p
+schreiben schreibt geschrieben | acc written               | write                  | b
+essen isst gegessen          | acc food                    | eat / have             | p
+trinken trinkt getrunken     | acc drink                   | drink                  | p
+sprechen spricht gesprochen  | mit dat person              | talk to / speak to / speak with | p
+wohnen wohnt gewohnt         | loc                         | live                   |
+besuchen besucht besucht     | acc person sight            | visit                  | b
+auf·stehen steht aufgestanden |                            | get up                 | s
+schlafen schläft geschlafen  |                             | sleep                  | pm
+verstehen versteht verstanden | acc idea                   | understand             | t
+bringen bringt gebracht      | dat acc delivered drink food | bring ~to             |
+kennen kennt gekannt         | acc person sight            | know                   | t
+öffnen öffnet geöffnet       | acc openable                | open                   | b
+verlieren verliert verloren  | acc thing                   | lose                   | p
+treffen trifft getroffen     | acc person                  | meet                   | p
+kommen kommt gekommen        | dir                         | come                   | s
+zeigen zeigt gezeigt         | dat acc picture text room   | show ~to               |
+spielen spielt gespielt      |                             | play                   | p
+lernen lernt gelernt         | acc learnable               | learn / study          | m
+ab·holen holt abgeholt       | acc person                  | pick +up / collect     | pb
+vergessen vergisst vergessen | acc thing date worn         | forget                 | 
+laufen läuft gelaufen        | dir                         | run / walk             | s
+ein·laden lädt eingeladen    | acc person                  | invite                 | b
+reparieren repariert repariert | acc fixable               | repair / fix           | pb
+hören hört gehört            | acc song person             | hear                   | t
+denken denkt gedacht         | an acc person event dream   | think about / think of |
+freuen freut gefreut         | auf acc event dream         | look forward to        | rt
+an·fangen fängt angefangen   | mit dat task                | start / begin          |
+bleiben bleibt geblieben     | loc                         | stay / remain          | s
+an·ziehen zieht angezogen    | acc clothes                 | put +on                |
+kochen kocht gekocht         | acc dish                    | cook / make            | pb
+ein·kaufen kauft eingekauft  |                             | go shopping / do the shopping | p
+lachen lacht gelacht         |                             | laugh                  | m
+erzählen erzählt erzählt     | dat acc story               | tell ~to               |
+tragen trägt getragen        | acc load                    | carry                  | b
+tragen trägt getragen        | acc clothes worn            | wear                   |
+bezahlen bezahlt bezahlt     | acc bill                    | pay                    | b
+zu·machen macht zugemacht    | acc openable                | close / shut           |
+an·schalten schaltet angeschaltet | acc appliance          | turn +on / switch +on  |
+aus·schalten schaltet ausgeschaltet | acc appliance        | turn +off / switch +off |
+putzen putzt geputzt         | acc cleanable               | clean / wash           | b
+waschen wäscht gewaschen     | acc washable clothes        | wash                   | b
+erinnern erinnert erinnert   | an acc person event dream   | remember               | rt
+interessieren interessiert interessiert | für acc learnable text | be interested in | rt
+schenken schenkt geschenkt   | dat acc gift                | give ~to               |
+leihen leiht geliehen        | dat acc lent loan text      | lend ~to               |
+leihen leiht geliehen        | acc lent loan               | borrow                 | R
+an·sehen sieht angesehen     | acc film                    | watch / see            | R
+an·sehen sieht angesehen     | acc picture                 | look at                | R
+kennen·lernen lernt kennengelernt | acc person             | meet / get to know     | p
+ein·schlafen schläft eingeschlafen |                       | fall asleep            | sm
+liegen liegt gelegen         | on                          | lie                    |
+singen singt gesungen        | acc song                    | sing                   | pmb
+tanzen tanzt getanzt         |                             | dance                  | pm
+stellen stellt gestellt      | acc furniture load onto     | put / place            |
+legen legt gelegt            | acc shelved onto            | put / lay              |
+verkaufen verkauft verkauft  | acc costly goods built      | sell                   | b
+zu·hören hört zugehört       | dat person                  | listen to              |
+um·ziehen zieht umgezogen    |                             | move / move house      | s
+um·ziehen zieht umgezogen    |                             | get changed / change   | r
+kümmern kümmert gekümmert    | um acc person animal        | look after / take care of | r
+danken dankt gedankt         | dat person                  | thank                  |
+lösen löst gelöst            | acc puzzle                  | solve                  | b
+fliegen fliegt geflogen      | far                         | fly                    | s
+auf·räumen räumt aufgeräumt  | acc room                    | tidy +up / clean +up   | b
+schicken schickt geschickt   | dat acc delivered text      | send ~to               |
+antworten antwortet geantwortet | auf acc asked            | answer / reply to      |
+mit·bringen bringt mitgebracht | acc gift drink food       | bring / bring along    |
+aus·ruhen ruht ausgeruht     |                             | rest / take a rest     | rp
+beeilen beeilt beeilt        |                             | hurry / hurry up       | r
+weg·werfen wirft weggeworfen | acc thing text              | throw +away            | b
+erklären erklärt erklärt     | dat acc puzzle idea         | explain >to            |
+streichen streicht gestrichen | acc paintable ceiling      | paint                  | b
+aus·tauschen tauscht ausgetauscht | acc fitting            | replace / change       | b
+an·probieren probiert anprobiert | acc clothes             | try +on                |
+träumen träumt geträumt      | von dat dream person        | dream of / dream about |
+teil·nehmen nimmt teilgenommen | an dat event              | take part in / participate in |
+bauen baut gebaut            | acc built                   | build                  | b
+stehlen stiehlt gestohlen    | dat acc stolen lent         | steal >from            | b
+malen malt gemalt            | acc paintwork animal        | paint                  | b
+verlaufen verläuft verlaufen |                             | get lost               | rp
+unterhalten unterhält unterhalten | mit dat person         | chat with / talk to    | rp
+ärgern ärgert geärgert       | über acc mistake bill       | be annoyed about / get annoyed about | r
+verlieben verliebt verliebt  | in acc person               | fall in love with      | r
+füttern füttert gefüttert    | acc animal                  | feed                   | b
+vor·lesen liest vorgelesen   | dat acc text story          | read ~to               |
+fangen fängt gefangen        | acc catch                   | catch                  | b
+hin·legen legt hingelegt     |                             | lie down               | r
+erkälten erkältet erkältet   |                             | catch a cold / get a cold | r
+vermissen vermisst vermisst  | acc person missed           | miss                   | t
+weinen weint geweint         |                             | cry                    | 
+zurück·geben gibt zurückgegeben | dat acc text lent loan   | return >to / give back >to |
+lügen lügt gelogen           |                             | lie / tell lies        |
+"""
+
+THING_VERBS = {
+    "event": """
+an·fangen fängt angefangen   |              | start / begin  | 
+statt·finden findet stattgefunden |         | take place     | p
+""",
+    "transport": """
+ab·fahren fährt abgefahren   |              | leave / depart | s
+an·kommen kommt angekommen   |              | arrive         | s
+halten hält gehalten         |              | stop           | p
+""",
+    "appliance": """
+funktionieren funktioniert funktioniert |   | work           | t
+""",
+    "liked sight": """
+gefallen gefällt gefallen    | dat person   | like           | tk
+""",
+    "food dish": """
+schmecken schmeckt geschmeckt | dat person  | like           | tk
+""",
+    "kin": """
+fehlen fehlt gefehlt         | dat person   | miss           | tk
+""",
+    "costly loan": """
+gehören gehört gehört        | dat person   | belong to      | t
+""",
+    "shelved": """
+liegen liegt gelegen         | on           | be / lie       | t
+""",
+    "hung": """
+hängen hängt gehangen        | wall         | hang / be      | t
+""",
+}
+
+SECOND_PERSONS = {"hält": "hältst", "unterhält": "unterhältst"}
+"""Second persons singular that the rule does not give."""
+
+# --- English irregular forms ----------------------------------------------------------------
+
+IRREGULAR = """
+begin began begun, break broke broken, bring brought brought,
+build built built, buy bought bought, catch caught caught, come came come, do did done,
+draw drew drawn, drink drank drunk, drive drove driven, eat ate eaten, fall fell fallen,
+feed fed fed, find found found, fly flew flown, forget forgot forgotten, get got got,
+give gave given, go went gone, hang hung hung, have had had, hear heard heard, know knew known,
+lay laid laid, leave left left, lend lent lent, lose lost lost, make made made, meet met met,
+pay paid paid, put put put, read read read, ring rang rung, run ran run, say said said,
+see saw seen, sell sold sold, send sent sent, shut shut shut, sing sang sung, sleep slept slept,
+speak spoke spoken, steal stole stolen, take took taken, tell told told, think thought thought,
+throw threw thrown, understand understood understood, wear wore worn, write wrote written
+"""
+
+DOUBLED = frozenset("begin chat forget get plan put run shop shut stop".split())
+"""English verbs that double their last letter before -ing and -ed."""
+
+# --- Adjectives -----------------------------------------------------------------------------
+# German (stem) comparative | classes | English
+
+ADJECTIVES = """
+neu neuer               | goods costly clothes text appliance vehicle furniture fixable | new
+alt älter               | person goods costly clothes built furniture animal sight      | old
+groß größer             | built room furniture load animal surface sight               | big / large
+klein kleiner           | child built room furniture load animal thing                  | small / little
+gut besser              | text food drink film job                                      | good
+schön schöner           | clothes picture song sight gift                               | beautiful / nice / lovely
+jung jünger             | person                                                        | young
+rot röter               | clothes vehicle thing                                         | red
+teuer:teur teurer       | costly clothes worn                                           | expensive
+interessant interessanter | text film story                                             | interesting
+schwer schwerer         | load                                                          | heavy
+schwer schwerer         | puzzle task                                                   | difficult / hard
+nett netter             | person                                                        | nice / kind
+blau blauer             | clothes vehicle thing                                         | blue
+wichtig wichtiger       | date delivered asked awaited                                  | important
+lang länger             | text film story                                               | long
+kalt kälter             | drink food room                                               | cold
+billig billiger         | costly clothes worn                                           | cheap
+müde müder              | person                                                        | tired
+leicht leichter         | load                                                          | light
+leicht leichter         | puzzle task                                                   | easy / simple
+warm wärmer             | warmwear room                                                 | warm
+langweilig langweiliger | text film event                                               | boring / dull
+freundlich freundlicher | person                                                        | friendly
+berühmt berühmter       | sight job                                                     | famous
+schwarz schwärzer       | clothes animal vehicle                                        | black
+heiß heißer             | hot                                                           | hot
+fleißig fleißiger       | person                                                        | hard-working / diligent
+frisch frischer         | food                                                          | fresh
+schnell schneller       | vehicle transport                                             | fast / quick
+reich reicher           | person                                                        | rich / wealthy
+seltsam seltsamer       | story idea dream                                              | strange / odd
+"""
+
+STATES = """
+müde | tired
+krank | ill / sick
+glücklich | happy
+traurig | sad
+hungrig | hungry
+zufrieden | satisfied / content
+wütend | angry
+nervös | nervous
+zu hause | at home
+allein | alone
+fertig | ready / done
+einsam | lonely
+"""
+"""What a person is for a while; never before a noun here."""
+
+COMPARATIVES = (
+    "good:better young:younger red:redder heavy:heavier hard:harder nice:nicer kind:kinder "
+    "new:newer old:older big:bigger large:larger small:smaller long:longer cold:colder "
+    "cheap:cheaper easy:easier simple:simpler light:lighter warm:warmer friendly:friendlier "
+    "blue:bluer black:blacker fresh:fresher fast:faster quick:quicker rich:richer hot:hotter "
+    "wealthy:wealthier strange:stranger odd:odder lovely:lovelier dull:duller little:smaller"
+)
+
+# --- Adverbs, times and places ------------------------------------------------------------
+# German | English. {day}, {month}, {clock}, {ago}, {span}: filled in when drawn.
+
+TIMES = {
+    "past": """
+gestern | yesterday
+letzte woche | last week
+gestern abend | last night / yesterday evening
+vor {ago} | {ago} ago
+am {day} | on {day} / last {day}
+heute morgen | this morning
+{clock} | {clock}
+letztes jahr | last year
+vorgestern | the day before yesterday / two days ago
+im {month} | in {month} / last {month}
+""",
+    "future": """
+morgen | tomorrow
+heute abend | tonight / this evening
+nächste woche | next week
+am {day} | on {day} / next {day}
+bald | soon
+{clock} | {clock}
+in {ago} | in {ago}
+morgen früh | tomorrow morning
+später | later
+übermorgen | the day after tomorrow / in two days
+im {month} | in {month} / next {month}
+nächstes jahr | next year
+""",
+    "habit": """
+jeden tag | every day
+am wochenende | at the weekend / at weekends / on weekends
+jeden morgen | every morning / each morning
+am abend | in the evening / in the evenings
+{day}s | on {day}s / every {day}
+im sommer | in summer / in the summer
+zweimal in der woche | twice a week
+einmal im monat | once a month
+im winter | in winter / in the winter
+""",
+    "now": """
+jetzt | now
+gerade | right now / at the moment
+im moment | at the moment / right now
+""",
+    "since": """
+seit {ago} | for {ago}
+seit {day} | since {day}
+seit letztem jahr | since last year
+schon lange | for a long time
+seit gestern | since yesterday
+""",
+}
+
+UNITS = """
+tagen | day
+wochen | week
+jahren | year
+monaten | month
+stunden | hour
+minuten | minute
+"""
+
+DAYS = """
+montag | Monday
+samstag | Saturday
+sonntag | Sunday
+freitag | Friday
+dienstag | Tuesday
+mittwoch | Wednesday
+donnerstag | Thursday
+"""
+
+MONTHS = """
+mai | May
+juni | June
+august | August
+januar | January
+dezember | December
+märz | March
+oktober | October
+"""
+
+CLOCKS = """
+um {hour} uhr | at {hour} o'clock / at {hour}
+um halb {next} | at half past {hour} / at {hour} thirty
+um viertel nach {hour} | at a quarter past {hour} / at {hour} fifteen
+um viertel vor {next} | at a quarter to {next} / at {hour} forty-five
+"""
+
+FREQUENCIES = """
+oft | often
+immer | always
+manchmal | sometimes
+nie | never
+meistens | usually / mostly
+selten | rarely / seldom
+"""
+
+COMPLETIONS = """
+schon | already
+gerade | just
+endlich | finally
+"""
+
+MOODS = """
+vielleicht | maybe / perhaps
+leider | unfortunately, / sadly,
+wahrscheinlich | probably
+natürlich | of course / naturally,
+hoffentlich | hopefully
+"""
+
+MANNERS = """
+gut | well
+allein | alone
+laut | loudly
+schnell | quickly / fast
+"""
+
+VEHICLES = """
+mit dem zug | by train / on the train
+mit dem auto | by car
+mit dem bus | by bus / on the bus
+mit dem fahrrad | by bicycle / by bike
+"""
+
+# where one is | where one goes | English of the first | English of the second
+PLACES = """
+im garten     | in den garten    | in the garden               | into the garden / to the garden
+zu hause      | nach hause       | at home                     | home
+in der stadt  | in die stadt     | in town / in the city       | into town / to the city
+in der schule | in die schule    | at school / at the school   | to school
+im park       | in den park      | in the park                 | to the park
+in der küche  | in die küche     | in the kitchen              | into the kitchen / to the kitchen
+im büro       | ins büro         | in the office / at the office | to the office
+am bahnhof    | zum bahnhof      | at the station / at the train station | to the station / to the train station
+auf dem markt | auf den markt    | at the market               | to the market
+am strand     | an den strand    | on the beach / at the beach | to the beach
+im krankenhaus | ins krankenhaus | in hospital / in the hospital | to hospital / to the hospital
+im kino       | ins kino         | at the cinema / at the movies | to the cinema / to the movies
+am see        | an den see       | at the lake / by the lake   | to the lake
+an der see    | an die see       | by the sea / at the seaside | to the sea / to the seaside
+in den bergen | in die berge     | in the mountains            | to the mountains / into the mountains
+im wald       | in den wald      | in the forest / in the woods | into the forest / into the woods
+auf der bank  | zur bank         | on the bench                | to the bank
+auf dem land  | aufs land        | in the country / in the countryside | to the country / to the countryside
+bei meiner tante | zu meiner tante | at my aunt's / at my aunt's house | to my aunt's / to my aunt's house
+"""
+
+FAR_PLACES = """
+in berlin      | nach berlin      | in Berlin | to Berlin
+in england     | nach england     | in England | to England
+in italien     | nach italien     | in Italy | to Italy
+in wien        | nach wien        | in Vienna | to Vienna
+in der schweiz | in die schweiz   | in Switzerland | to Switzerland
+in münchen     | nach münchen     | in Munich | to Munich
+in frankreich  | nach frankreich  | in France | to France
+in der türkei  | in die türkei    | in Turkey | to Turkey
+"""
+
+# preposition | classes of what it goes with | English of place | English of direction
+RELATIONS = """
+auf | surface | on | on / onto
+in | container | in | in / into
+unter | surface | under | under
+neben | furniture | next to / beside | next to / beside
+hinter | furniture | behind | behind
+vor | furniture | in front of | in front of
+"""
+
+WALLS = """
+an der wand | on the wall
+an der decke | from the ceiling / on the ceiling
+über dem tisch | above the table / over the table
+"""
+
+# --- Modal verbs ---------------------------------------------------------------------------
+# infinitive, then ich/er du wir of the present, likewise of the past
+# | English: present | present negated | past | past negated, as verb groups (see english.py)
+
+MODALS = """
+können kann kannst können konnte konntest konnten
+  | can V:base / be:present able to V:base | can V:base / be:present able to V:base
+  | could V:base / be:past able to V:base  | could V:base / be:past able to V:base
+müssen muss musst müssen musste musstest mussten
+  | have:present to V:base / must V:base / need:present to V:base
+  | have:present to V:base / need:present to V:base
+  | have:past to V:base | have:past to V:base
+wollen will willst wollen wollte wolltest wollten
+  | want:present to V:base | want:present to V:base | want:past to V:base | want:past to V:base
+sollen soll sollst sollen sollte solltest sollten
+  | be:present supposed to V:base / should V:base | be:present supposed to V:base / should V:base
+  | be:past supposed to V:base | be:past supposed to V:base
+möchten möchte möchtest möchten wollte wolltest wollten
+  | would like to V:base / want:present to V:base | want:present to V:base
+  | want:past to V:base | want:past to V:base
+dürfen darf darfst dürfen durfte durftest durften
+  | be:present allowed to V:base / may V:base / can V:base
+  | be:present allowed to V:base / must V:base / may V:base
+  | be:past allowed to V:base | be:past allowed to V:base
+"""
+
+GERN = "like:present to V:base / like:present V:ing / enjoy:present V:ing"
+"""What "gern" makes of a verb in the present."""
+
+
+class Modal(NamedTuple):
+    """Forms of a modal verb: (ich/er, du, wir) in both tenses; its English verb groups."""
+
+    present: tuple[str, str, str]
+    past: tuple[str, str, str]
+    english: dict[tuple[str, bool], Menu[str]]
+
+
+class Pronoun(NamedTuple):
+    """A personal pronoun. Agreement: 1s, 2s, 3s or p, in German and in English."""
+
+    nominative: str
+    accusative: str
+    dative: str
+    possessive: str
+    agreement: str
+    subject: str
+    object: str
+    english_possessive: str
+    english_agreement: str
+
+
+PRONOUNS = {
+    "ich": Pronoun("ich", "mich", "mir", "mein", "1s", "I", "me", "my", "1s"),
+    "du": Pronoun("du", "dich", "dir", "dein", "2s", "you", "you", "your", "p"),
+    "er": Pronoun("er", "ihn", "ihm", "sein", "3s", "he", "him", "his", "3s"),
+    "sie": Pronoun("sie", "sie", "ihr", "ihr", "3s", "she", "her", "her", "3s"),
+    "wir": Pronoun("wir", "uns", "uns", "unser", "p", "we", "us", "our", "p"),
+    "they": Pronoun("sie", "sie", "ihnen", "ihr", "p", "they", "them", "their", "p"),
+    "formal": Pronoun("sie", "sie", "ihnen", "ihr", "p", "you", "you", "your", "p"),
+    "er_it": Pronoun("er", "ihn", "ihm", "sein", "3s", "it", "it", "its", "3s"),
+    "sie_it": Pronoun("sie", "sie", "ihr", "ihr", "3s", "it", "it", "its", "3s"),
+    "es_it": Pronoun("es", "es", "ihm", "sein", "3s", "it", "it", "its", "3s"),
+}
+
+REFLEXIVES = {"ich": ("mich", "mir"), "du": ("dich", "dir"), "wir": ("uns", "uns")}
+"""Accusative and dative; every other person has "sich"."""
+
+# --- Reading the tables -----------------------------------------------------------------------
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a table's lines; a line that starts with spaces continues the one before."""
+    lines = table.replace("\n  ", " ").strip("\n").split("\n")
+    return [[" ".join(cell.split()) for cell in line.split("|")] for line in lines]
+
+
+def zipf(count: int, offset: float) -> list[float]:
+    """Weights 1 / (rank + offset)."""
+    return [1 / (rank + offset) for rank in range(count)]
+
+
+def pluralized(noun: str) -> str:
+    """The regular English plural."""
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def _english_forms(option: str) -> tuple[str, str]:
+    singular, _, plural = option.strip().lstrip("!").partition(":")
+    if option.strip().startswith("!"):
+        return singular, singular
+    return singular, plural or pluralized(singular)
+
+
+def _noun(cells: list[str], common: tuple[str, ...] = ()) -> Noun:
+    german, gender, plural = cells[0].split()
+    classes = (*cells[1].split(), *common)
+    genitive = german + ("es" if german in SHORT else "s")
+    if gender == "f":
+        genitive = german
+    if gender == "w":
+        genitive = plural
+    return Noun(
+        german=german,
+        gender="m" if gender == "w" else gender,
+        plural=plural,
+        oblique=plural if gender == "w" else german,
+        genitive=genitive,
+        classes=classes,
+        english=Menu([_english_forms(option) for option in cells[2].split("/")]),
+        sex="m" if "male" in classes else "f" if "female" in classes else "",
+        mass=plural == "-",
+        pair=cells[2].startswith("!"),
+    )
+
+
+def _name(entry: str) -> Noun:
+    german, sex = entry.split(":")
+    english = german.capitalize()
+    genitive = german + "s"
+    forms = Menu([(english, english)])
+    return Noun(german, sex, "-", german, genitive, ("person",), forms, sex=sex, name=True)
+
+
+SHORT = frozenset("mann freund kind arzt sohn gast koch dieb".split())
+"""Persons whose genitive ends in -es."""
+
+PEOPLE = [_noun(cells, ("person",)) for cells in rows(PERSONS)]
+CALLED = [_name(entry) for entry in NAMES.split()]
+OBJECTS = [_noun(cells) for cells in rows(THINGS)]
+_RANKED = [*zip(zipf(len(PEOPLE), 6), PEOPLE), *zip(zipf(len(OBJECTS), 10), OBJECTS)]
+
+
+@cache
+def nouns(classes: tuple[str, ...]) -> Menu[Noun]:
+    """The nouns that are in one of the classes, common ones first."""
+    fitting = [(weight, noun) for weight, noun in _RANKED if set(classes) & set(noun.classes)]
+    return Menu([noun for _, noun in fitting], [weight for weight, _ in fitting])
+
+
+def _rendering(text: str) -> Rendering:
+    """See Rendering."""
+    head, _, rest = text.strip().partition(" ")
+    words = rest.split()
+    particle = "".join(word[1:] for word in words if word[0] == "+")
+    recipient = "".join(word[1:] for word in words if word[0] in "~>")
+    after = " ".join(word for word in words if word[0] not in "+~>")
+    return Rendering(head, after, particle, recipient, "~" in rest)
+
+
+_PREPOSITIONS = frozenset("auf mit an für um von über in".split())
+_PLACES = frozenset("loc dir far on onto wall".split())
+
+
+def _verb(cells: list[str]) -> Verb:
+    infinitive, third, participle = cells[0].split()
+    prefix, _, stem = infinitive.rpartition("·")
+    words = cells[1].split()
+    recipient = words[:2] == ["dat", "acc"]
+    words = words[1:] if recipient else words
+    return Verb(
+        stem=stem,
+        prefix=prefix,
+        third=third,
+        participle=participle,
+        preposition=next((word for word in words if word in _PREPOSITIONS), ""),
+        case=next((word for word in words if word in ("acc", "dat")), ""),
+        objects=tuple(w for w in words if w not in {"acc", "dat", *_PREPOSITIONS, *_PLACES}),
+        recipient=recipient,
+        where=next((word for word in words if word in _PLACES), ""),
+        english=Menu([_rendering(option) for option in cells[2].split("/")]),
+        flags=cells[3] if len(cells) > 3 else "",
+    )
+
+
+def _verbs(table: str) -> Menu[Verb]:
+    verbs = [_verb(cells) for cells in rows(table)]
+    return Menu(verbs, zipf(len(verbs), 4))
+
+
+def _adjective(cells: list[str]) -> Adjective:
+    form, comparative = cells[0].split()
+    german, _, stem = form.partition(":")
+    return Adjective(german, stem or german, comparative, tuple(cells[1].split()), menu(cells[2]))
+
+
+def _adverbs(table: str, timing: str = "") -> Menu[Adverb]:
+    adverbs = [Adverb(cells[0], menu(cells[1]), timing) for cells in rows(table)]
+    return Menu(adverbs, zipf(len(adverbs), 2))
+
+
+def _modal(cells: list[str]) -> Modal:
+    forms = cells[0].split()
+    keys = [(tense, negated) for tense in ("present", "past") for negated in (False, True)]
+    english = {key: menu(options) for key, options in zip(keys, cells[1:], strict=True)}
+    return Modal((forms[1], forms[2], forms[3]), (forms[4], forms[5], forms[6]), english)
+
+
+ACTIONS = _verbs(PERSON_VERBS)
+PROCESSES = {tuple(classes.split()): _verbs(table) for classes, table in THING_VERBS.items()}
+QUALITIES = [_adjective(cells) for cells in rows(ADJECTIVES)]
+MODAL_VERBS = Menu([_modal(cells) for cells in rows(MODALS)], zipf(6, 3))
+
+
+@cache
+def adjectives(classes: tuple[str, ...]) -> Menu[Adjective] | None:
+    """The adjectives that fit a noun of these classes."""
+    fitting = [
+        (weight, quality)
+        for weight, quality in zip(zipf(len(QUALITIES), 4), QUALITIES, strict=True)
+        if set(classes) & set(quality.classes)
+    ]
+    return Menu([q for _, q in fitting], [w for w, _ in fitting]) if fitting else None
+
+
+TIME = {timing: _adverbs(table, timing) for timing, table in TIMES.items()}
+FREQUENCY = _adverbs(FREQUENCIES)
+COMPLETION = _adverbs(COMPLETIONS)
+MOOD = _adverbs(MOODS)
+MANNER = _adverbs(MANNERS)
+VEHICLE = _adverbs(VEHICLES)
+STATE = _adverbs(STATES)
+WALL = _adverbs(WALLS)
+SPOTS = Menu(rows(PLACES), zipf(len(rows(PLACES)), 4))
+FAR_SPOTS = Menu(rows(FAR_PLACES), zipf(len(rows(FAR_PLACES)), 3))
+RELATION = Menu(rows(RELATIONS), zipf(len(rows(RELATIONS)), 2))
+UNIT = Menu(rows(UNITS), zipf(len(rows(UNITS)), 3))
+DAY = Menu(rows(DAYS), zipf(7, 4))
+MONTH = Menu(rows(MONTHS), zipf(len(rows(MONTHS)), 3))
+CLOCK = Menu(rows(CLOCKS), [5, 2, 1, 1])
+
+
+def _irregular() -> dict[str, tuple[str, str]]:
+    entries = [entry.split() for entry in IRREGULAR.split(",")]
+    return {base: (past, participle) for base, past, participle in entries}
+
+
+IRREGULAR_FORMS = _irregular()
+COMPARATIVE_FORMS = dict(entry.split(":") for entry in COMPARATIVES.split())

@@ -1,0 +1,106 @@
+"""From the text in users' files to examples in a task's own tokenisation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from seqrl.data import moses
+from seqrl.data.corpus import Example
+from seqrl.data.files import Problems, listed
+
+TOKENIZE = ("none", "moses")
+_BLANKS = re.compile(r"[ \t]+")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to the text of one side.
+
+    tokenize   `none`: tokens stand between blanks already; `moses`: by Moses' rules
+    normalize  punctuation to its plain forms first
+    lowercase  at the end, since Moses' rules look at capitals
+    language   code whose abbreviations Moses knows; English ones for an unknown language
+    """
+
+    tokenize: str = "none"
+    normalize: bool = False
+    lowercase: bool = False
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.tokenize not in TOKENIZE:
+            allowed = ", ".join(TOKENIZE)
+            raise ValueError(f"tokenize must be one of {allowed}, not {self.tokenize!r}")
+
+    def __call__(self, text: str) -> str:
+        """The tokens, separated by single spaces."""
+        if self.normalize:
+            text = moses.normalize(text, self.language)
+        if self.tokenize == "moses":
+            text = moses.tokenize(text, self.language)
+        if self.lowercase:
+            text = text.lower()
+        return _BLANKS.sub(" ", text).strip(" ")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One source with its references as they stand in the file, and where that is."""
+
+    line: int
+    source: str
+    references: tuple[str, ...]
+    raw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """How rows become examples.
+
+    source, target  the two sides' preparations
+    natural         the references are natural text: keep them as `raw` too
+    drop_empty      leave out pairs with an empty side, instead of refusing the corpus
+    """
+
+    source: Preparation
+    target: Preparation
+    natural: bool = False
+    drop_empty: bool = False
+
+    def __call__(self, rows: Iterable[Row], where: str, problems: Problems) -> list[Example]:
+        """Examples of one split; `where` names it in the problems.
+
+        An empty first reference is an empty side; further ones that are empty are absent.
+        """
+        examples, empty = [], []
+        for row in rows:
+            example = self._example(row)
+            if example.source and example.references and example.references[0]:
+                examples.append(example)
+            else:
+                empty.append(row.line)
+        if empty and not self.drop_empty:
+            problems.add(
+                f"{where}: an empty side in line {listed(empty)}; remove these pairs "
+                "(task=text and task=jsonl do so with task.corpus.drop_empty=true)"
+            )
+        return examples
+
+    def _example(self, row: Row) -> Example:
+        first, *others = [self.target(text) for text in row.references] or [""]
+        raw = row.raw or (row.references if self.natural else ())
+        return Example(
+            self.source(row.source),
+            (first, *(other for other in others if other)),
+            tuple(text for text in (t.strip() for t in raw) if text),
+        )
+
+
+def compared(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:
+    """The number of pairs of each split beside the expected one, in one line."""
+    return ", ".join(
+        f"{split} {count:,} pairs (expected {expected[split]:,}, {count - expected[split]:+,})"
+        for split, count in counts.items()
+    )

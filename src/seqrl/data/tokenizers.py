@@ -1,0 +1,319 @@
+"""From text to ids and back; each side of a task has its own tokenizer."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from seqrl.data.corpus import CorpusError
+from seqrl.data.files import write_whole
+from seqrl.types import Specials
+
+PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
+SOURCE_SPECIALS = (PAD, UNK)
+TARGET_SPECIALS = (PAD, UNK, BOS, EOS)
+
+
+def specials_of(names: Sequence[str]) -> Specials:
+    """Ids of the special symbols, which stand in this order at the start of a vocabulary."""
+    known = (PAD, UNK, BOS, EOS)
+    if len(set(names)) < len(names) or not {PAD, UNK} <= set(names) <= set(known):
+        raise ValueError(
+            f"special symbols must be {PAD} and {UNK}, and may be {BOS} and {EOS}, each once; "
+            f"not {', '.join(names)}"
+        )
+    return Specials(*(names.index(name) if name in names else -1 for name in known))
+
+
+class Tokenizer(ABC):
+    """Text to ids and back. Configured unfitted; `fit` learns the vocabulary.
+
+    Special symbols have the first ids, in the order in which `fit` was given them. Their
+    names have no meaning inside a text: `</s>` in a sentence is an unknown token.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+
+    @property
+    def fitted(self) -> bool:
+        return bool(self._names)
+
+    @property
+    def specials(self) -> Specials:
+        """Ids of the special symbols. Raises RuntimeError before `fit`."""
+        if not self._names:
+            raise RuntimeError("this tokenizer has no vocabulary yet: fit it, or load a state")
+        return specials_of(self._names)
+
+    def fit(self, lines: Iterable[str], *, specials: Sequence[str]) -> None:
+        """Learn the vocabulary of the lines.
+
+        Raises CorpusError when the lines do not give one.
+        """
+        specials_of(specials)
+        self._learn(lines, tuple(specials))
+        self._names = tuple(specials)
+
+    @abstractmethod
+    def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
+        """Learn everything but the names of the special symbols."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """V, special symbols included."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Ids of the tokens of a text, without BOS or EOS."""
+
+    @abstractmethod
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The symbol of each id, special ones included."""
+
+    @abstractmethod
+    def _join(self, ids: list[int]) -> str:
+        """The text of ids among which are no special ones but UNK."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text up to the first EOS, in the task's tokenisation; padding and BOS left out."""
+        special = self.specials
+        kept = []
+        for token in ids:
+            if token == special.eos:
+                break
+            if token not in (special.pad, special.bos):
+                kept.append(token)
+        return self._join(kept)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `from_state` needs, as plain values."""
+        return {"kind": self.kind, "specials": list(self._names), **self._vocabulary()}
+
+    @abstractmethod
+    def _vocabulary(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+
+    @classmethod
+    @abstractmethod
+    def _restored(cls, state: Mapping[str, Any]) -> Self:
+        """A tokenizer that has learned what `_vocabulary` gave."""
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> Tokenizer:
+        """The tokenizer whose `state()` this is."""
+        kinds: tuple[type[Tokenizer], ...] = (
+            WordTokenizer,
+            CharacterTokenizer,
+            SentencePieceTokenizer,
+        )
+        kind = next((kind for kind in kinds if kind.kind == state["kind"]), None)
+        if kind is None:
+            known = ", ".join(kind.kind for kind in kinds)
+            raise ValueError(f"no tokenizer is called {state['kind']!r}; there are {known}")
+        tokenizer = kind._restored(state)
+        tokenizer._names = tuple(state["specials"])
+        return tokenizer
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json`, and `tokenizer.model` where there is a model."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.state()
+        model = state.pop("model", None)
+        if model is not None:
+            write_whole(folder / "tokenizer.model", model)
+        text = json.dumps(state, ensure_ascii=False, indent=0)
+        write_whole(folder / "tokenizer.json", text.encode())
+
+    @staticmethod
+    def load(folder: Path) -> Tokenizer:
+        """The tokenizer that `save` wrote into the folder."""
+        state = json.loads((folder / "tokenizer.json").read_bytes())
+        model = folder / "tokenizer.model"
+        if model.exists():
+            state["model"] = model.read_bytes()
+        return Tokenizer.from_state(state)
+
+
+class _SymbolTokenizer(Tokenizer):
+    """One id for each symbol that is frequent enough, the frequent ones first."""
+
+    separator: ClassVar[str]
+
+    def __init__(self, *, min_frequency: int = 1, max_size: int | None = None) -> None:
+        super().__init__()
+        if min_frequency < 1:
+            raise ValueError(f"min_frequency must be at least 1, not {min_frequency}")
+        if max_size is not None and max_size < 1:
+            raise ValueError(f"max_size must be at least 1, not {max_size}")
+        self.min_frequency = min_frequency
+        self.max_size = max_size
+        self._symbols: list[str] = []
+        self._ids: dict[str, int] = {}
+
+    @abstractmethod
+    def _split(self, text: str) -> Iterable[str]:
+        """The symbols of a text."""
+
+    def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
+        counts = Counter(symbol for line in lines for symbol in self._split(line))
+        frequent = [
+            symbol
+            for symbol, count in counts.items()
+            if count >= self.min_frequency and symbol not in (PAD, UNK, BOS, EOS)
+        ]
+        if not frequent:
+            raise CorpusError(
+                f"no {self.kind} occurs {self.min_frequency} times in the training split; "
+                "lower min_frequency, or check the tokenisation"
+            )
+        frequent.sort(key=lambda symbol: (-counts[symbol], symbol))
+        self._number([*specials, *frequent[: self.max_size]], len(specials))
+
+    def _number(self, symbols: list[str], specials: int) -> None:
+        self._symbols = symbols
+        self._ids = {symbol: i for i, symbol in enumerate(symbols) if i >= specials}
+
+    def __len__(self) -> int:
+        return len(self._symbols)
+
+    def encode(self, text: str) -> list[int]:
+        unk = self.specials.unk
+        return [self._ids.get(symbol, unk) for symbol in self._split(text)]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        return [self._symbols[i] for i in ids]
+
+    def _join(self, ids: list[int]) -> str:
+        return self.separator.join(self.tokens(ids))
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return {"symbols": list(self._symbols)}
+
+    @classmethod
+    def _restored(cls, state: Mapping[str, Any]) -> Self:
+        tokenizer = cls()
+        tokenizer._number(list(state["symbols"]), len(state["specials"]))
+        return tokenizer
+
+
+class WordTokenizer(_SymbolTokenizer):
+    """Tokens are what stands between blanks.
+
+    min_frequency  rarer words are unknown
+    max_size       only so many words, the most frequent ones; special symbols not counted
+
+    Words of equal frequency are in alphabetical order.
+    """
+
+    kind = "word"
+    separator = " "
+
+    def _split(self, text: str) -> Iterable[str]:
+        return (word for word in text.split(" ") if word)
+
+
+class CharacterTokenizer(_SymbolTokenizer):
+    """Tokens are characters, blanks included."""
+
+    kind = "character"
+    separator = ""
+
+    def _split(self, text: str) -> Iterable[str]:
+        return text
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """Subwords of Kudo and Richardson (2018), learned from the training split.
+
+    vocabulary_size  V, special symbols included
+    model_type       `unigram` or `bpe`
+
+    Text is not normalised. One thread, no sampling: the same text gives the same model.
+    """
+
+    kind = "sentencepiece"
+    model_types = ("unigram", "bpe")
+
+    def __init__(self, *, vocabulary_size: int, model_type: str = "unigram") -> None:
+        super().__init__()
+        if vocabulary_size < 5:
+            raise ValueError(f"vocabulary_size must be at least 5, not {vocabulary_size}")
+        if model_type not in self.model_types:
+            allowed = ", ".join(self.model_types)
+            raise ValueError(f"model_type must be one of {allowed}, not {model_type!r}")
+        self.vocabulary_size = vocabulary_size
+        self.model_type = model_type
+        self._model = b""
+
+    def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
+        from sentencepiece import SentencePieceTrainer
+
+        ids = specials_of(specials)
+        model = BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                vocab_size=self.vocabulary_size,
+                model_type=self.model_type,
+                pad_id=ids.pad,
+                unk_id=ids.unk,
+                bos_id=ids.bos,
+                eos_id=ids.eos,
+                pad_piece=PAD,
+                unk_piece=UNK,
+                bos_piece=BOS,
+                eos_piece=EOS,
+                unk_surface=UNK,
+                normalization_rule_name="identity",
+                character_coverage=1.0,
+                max_sentence_length=1 << 20,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise CorpusError(
+                f"SentencePiece cannot learn {self.vocabulary_size} pieces from the training "
+                f"split: {error}; change the tokenizer's vocabulary_size"
+            ) from error
+        self._load(model.getvalue())
+
+    def _load(self, model: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        self._model = model
+        self._processor = SentencePieceProcessor(model_proto=model)
+
+    def __len__(self) -> int:
+        return int(self._processor.get_piece_size()) if self._model else 0
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._processor.encode(text)
+        return ids
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def _join(self, ids: list[int]) -> str:
+        text: str = self._processor.decode(list(map(int, ids)))
+        return text
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return {"model_type": self.model_type, "model": self._model}
+
+    @classmethod
+    def _restored(cls, state: Mapping[str, Any]) -> Self:
+        from sentencepiece import SentencePieceProcessor
+
+        size = SentencePieceProcessor(model_proto=state["model"]).get_piece_size()
+        tokenizer = cls(vocabulary_size=size, model_type=state["model_type"])
+        tokenizer._load(state["model"])
+        return tokenizer

@@ -1,0 +1,79 @@
+"""Decode a split and score it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from seqrl.data.batching import Split, sequential
+from seqrl.data.task import Task
+from seqrl.decoding.decoder import Decoder
+from seqrl.metrics.corpus import Score, corpus_scores, length_ratio
+from seqrl.models.base import Policy
+
+DECODING_BATCH = 100
+"""Sentences decoded at once."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model made of a split.
+
+    hypotheses    in the task's tokenisation, in the split's order
+    natural       the same as natural text
+    scores        of the whole split
+    length_ratio  tokens of the hypotheses over those of the closest references
+    """
+
+    hypotheses: list[str]
+    natural: list[str]
+    scores: list[Score]
+    length_ratio: float
+
+
+def decode_split(
+    policy: Policy[Any, Any], split: Split, decoder: Decoder, device: torch.device
+) -> list[list[int]]:
+    """One hypothesis per example as ids, in the split's order."""
+    hypotheses: list[list[int]] = [[] for _ in range(len(split))]
+    for indices, batch in sequential(split, DECODING_BATCH):
+        tokens = decoder(policy, batch.to(device)).tolist()
+        for index, row in zip(indices, tokens, strict=True):
+            hypotheses[index] = row
+    return hypotheses
+
+
+def evaluate(
+    policy: Policy[Any, Any],
+    task: Task,
+    split: Split,
+    decoder: Decoder,
+    device: torch.device,
+    scores: Sequence[str] | None = None,
+) -> Evaluation:
+    """Decode the whole split and compute the named scores (the task's, if none are named)."""
+    decode = task.target_tokenizer.decode
+    hypotheses = [decode(ids) for ids in decode_split(policy, split, decoder, device)]
+    natural = [task.detokenize(text) for text in hypotheses]
+    references = [example.references for example in split.examples]
+    raw = all(example.raw for example in split.examples)
+    natural_references = [
+        example.raw if raw else tuple(map(task.detokenize, example.references))
+        for example in split.examples
+    ]
+    return Evaluation(
+        hypotheses=hypotheses,
+        natural=natural,
+        scores=corpus_scores(
+            task.scores if scores is None else scores,
+            hypotheses,
+            references,
+            natural,
+            natural_references,
+            raw,
+        ),
+        length_ratio=length_ratio(hypotheses, references),
+    )

@@ -1,0 +1,47 @@
+"""Every loss of the project, and the one rule by which they are reduced.
+
+The rule: sum over tokens, divided by the number of sentences of the whole batch. Weights
+carry whatever else an algorithm divides by (1/K for K samples per sentence).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def reduce(values: Tensor, mask: Tensor, sentences: int) -> Tensor:
+    """(1/B) sum over n, t of the values [N, T] where `mask` [N, T] is true; B = `sentences`."""
+    return torch.where(mask, values, 0.0).sum() / sentences
+
+
+def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
+    """log p(y_t | y_<t, x) [N, T] from logits [N, T, V] and targets [N, T]."""
+    flat = F.cross_entropy(
+        logits.flatten(0, 1).float() if logits.dtype != torch.float64 else logits.flatten(0, 1),
+        targets.flatten(),
+        reduction="none",
+    )
+    return -flat.view_as(targets)
+
+
+def weighted_nll(log_probs: Tensor, weights: Tensor, mask: Tensor, sentences: int) -> Tensor:
+    """-(1/B) sum_n,t w[n,t] log p[n,t]; weights [N, T] or [N, 1], without gradient."""
+    return reduce(-weights.detach() * log_probs, mask, sentences)
+
+
+def expected_signal(logits: Tensor, signal: Tensor, mask: Tensor, sentences: int) -> Tensor:
+    """-(1/B) sum_n,t sum_w pi(w) S[n,t,w]: the full-vocabulary policy gradient.
+
+    logits, signal [N, T, V]; the signal is detached, so that with S = Q - tau log pi the
+    gradient is that of -(sum_w pi Q + tau H(pi)) (Dai et al. 2018, eq. 20).
+    """
+    expectation = (torch.softmax(logits, dim=-1) * signal.detach()).sum(-1)
+    return reduce(-expectation, mask, sentences)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """H(softmax(logits)) in nats, [...] from [..., V]."""
+    log_probs = torch.log_softmax(logits, dim=-1)
+    return -(log_probs.exp() * log_probs).sum(-1)

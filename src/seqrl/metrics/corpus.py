@@ -1,0 +1,208 @@
+"""Scores of a whole corpus, from text.
+
+Tokens are what white space separates in the task's own tokenisation; the natural text is
+what a reader would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from seqrl.metrics.edit import prefix_edit_distance
+
+PAIRS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about a corpus, with what is needed to compute it again elsewhere."""
+
+    name: str
+    value: float
+    signature: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Hypotheses with their references; sentences may differ in how many they have.
+
+    natural_is_raw  whether the natural references are the corpus's own text, rather than
+                    its tokens put together again
+    """
+
+    hypotheses: Sequence[str]
+    references: Sequence[tuple[str, ...]]
+    natural_hypotheses: Sequence[str]
+    natural_references: Sequence[tuple[str, ...]]
+    natural_is_raw: bool
+
+    def __post_init__(self) -> None:
+        for hypotheses, references, kind in (
+            (self.hypotheses, self.references, "tokenised"),
+            (self.natural_hypotheses, self.natural_references, "natural"),
+        ):
+            if not hypotheses:
+                raise ValueError(f"there are no {kind} hypotheses to score")
+            if len(hypotheses) != len(references):
+                raise ValueError(
+                    f"{len(hypotheses)} {kind} hypotheses, but references for {len(references)}"
+                )
+            if not all(references):
+                raise ValueError(f"a sentence has no {kind} reference")
+
+
+def corpus_scores(
+    names: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[tuple[str, ...]],
+    natural_hypotheses: Sequence[str],
+    natural_references: Sequence[tuple[str, ...]],
+    natural_is_raw: bool,
+) -> list[Score]:
+    """The named scores (keys of `METRICS`), in the order given; errors: see `Outputs`."""
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ValueError(f"no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
+    outputs = Outputs(
+        hypotheses, references, natural_hypotheses, natural_references, natural_is_raw
+    )
+    return [METRICS[name](outputs) for name in names]
+
+
+def tokenised_bleu(outputs: Outputs) -> Score:
+    """Corpus BLEU in percent on the task's own tokens, unsmoothed, as multi-bleu.perl has it.
+
+    An unknown word in a hypothesis is a token like others: it matches only where the
+    reference has that very text.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    metric = BLEU(tokenize="none", smooth_method="none", force=True)
+    score = metric.corpus_score(outputs.hypotheses, _streams(outputs.references))
+    return Score("bleu", score.score, str(metric.get_signature()), True)
+
+
+def sacrebleu(outputs: Outputs) -> Score:
+    """Corpus BLEU in percent on natural text, with sacreBLEU's defaults (Post 2018)."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    metric = BLEU()
+    score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
+    signature = _natural_signature(str(metric.get_signature()), outputs)
+    return Score("sacrebleu", score.score, signature, True)
+
+
+def chrf(outputs: Outputs) -> Score:
+    """Corpus chrF2 in percent on natural text, with sacreBLEU's defaults (Popovic 2015)."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    metric = CHRF()
+    score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
+    signature = _natural_signature(str(metric.get_signature()), outputs)
+    return Score("chrf", score.score, signature, True)
+
+
+def token_error_rate(outputs: Outputs) -> Score:
+    """Edits per hundred reference tokens (phoneme error rate, where tokens are phonemes).
+
+    100 * sum of the edit distances to the nearest references / sum of those references'
+    lengths; of references equally near, the shortest one counts.
+    """
+    distances = _edit_distances(outputs)
+    edits = tokens = 0
+    for references in outputs.references:
+        distance, length = min((next(distances), len(_tokens(r))) for r in references)
+        edits += distance
+        tokens += length
+    if not tokens:
+        raise ValueError("the error rate of empty references is not defined")
+    return Score("per", 100 * edits / tokens, f"nrefs:{_number(outputs)}|ref:nearest", False)
+
+
+def sequence_error_rate(outputs: Outputs) -> Score:
+    """Percentage of sequences that equal none of their references (a word's, for phonemes)."""
+    wrong = sum(
+        _tokens(hypothesis) not in map(_tokens, references)
+        for hypothesis, references in zip(outputs.hypotheses, outputs.references, strict=True)
+    )
+    rate = 100 * wrong / len(outputs.hypotheses)
+    return Score("wer", rate, f"nrefs:{_number(outputs)}|unit:sequence", False)
+
+
+METRICS: dict[str, Callable[[Outputs], Score]] = {
+    "bleu": tokenised_bleu,
+    "sacrebleu": sacrebleu,
+    "chrf": chrf,
+    "per": token_error_rate,
+    "wer": sequence_error_rate,
+}
+
+
+def length_ratio(hypotheses: Sequence[str], references: Sequence[tuple[str, ...]]) -> float:
+    """Tokens of all hypotheses / tokens of their closest references; of two, the shorter."""
+    tokens = closest = 0
+    for hypothesis, alternatives in zip(hypotheses, references, strict=True):
+        length = len(_tokens(hypothesis))
+        lengths = [len(_tokens(reference)) for reference in alternatives]
+        _, nearest = min((abs(other - length), other) for other in lengths)
+        tokens += length
+        closest += nearest
+    if not closest:
+        raise ValueError("the length ratio to empty references is not defined")
+    return tokens / closest
+
+
+def _tokens(text: str) -> list[str]:
+    return text.split()
+
+
+def _streams(references: Sequence[tuple[str, ...]]) -> list[list[str]]:
+    """All first references, all second ones, and so on; None where a sentence has fewer."""
+    streams = [list(stream) for stream in zip_longest(*references)]
+    # sacreBLEU takes None for a reference that is not there, though its annotations do not.
+    return cast("list[list[str]]", streams)
+
+
+def _natural_signature(signature: str, outputs: Outputs) -> str:
+    if outputs.natural_is_raw:
+        return signature
+    return f"{signature} (detokenised from tokens, not comparable)"
+
+
+def _number(outputs: Outputs) -> str:
+    """How many references a sentence has, `var` if that differs."""
+    numbers = {len(references) for references in outputs.references}
+    return str(numbers.pop()) if len(numbers) == 1 else "var"
+
+
+def _edit_distances(outputs: Outputs) -> Iterator[int]:
+    """From every hypothesis to each of its references, in order."""
+    pairs = [
+        (_tokens(hypothesis), _tokens(reference))
+        for hypothesis, references in zip(outputs.hypotheses, outputs.references, strict=True)
+        for reference in references
+    ]
+    ids: dict[str, int] = {}
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part = pairs[start : start + PAIRS_AT_ONCE]
+        hypothesis, mask = _padded([tokens for tokens, _ in part], ids)
+        reference, reference_mask = _padded([tokens for _, tokens in part], ids)
+        distances = prefix_edit_distance(
+            hypothesis, mask, reference.unsqueeze(1), reference_mask.unsqueeze(1)
+        )
+        yield from map(int, distances[:, -1].tolist())
+
+
+def _padded(sentences: list[list[str]], ids: dict[str, int]) -> tuple[Tensor, Tensor]:
+    """Ids [N, T], T >= 1, of words that are numbered as they come, and where they are."""
+    width = max(1, *map(len, sentences))
+    rows = [[ids.setdefault(word, len(ids)) for word in words] for words in sentences]
+    filled = torch.tensor([row + [-1] * (width - len(row)) for row in rows])
+    return filled, filled >= 0

@@ -1,0 +1,216 @@
+"""The recurrent encoder-decoder of Dai, Xie and Hovy (2018), sections 6.1 and appendix B.
+
+Encoder: a bidirectional LSTM. Decoder: an LSTM that starts from the encoder's final states
+and attends at every step,
+
+    a_t = tanh(W [h_t ; c_t]),      c_t = sum_s alpha_ts m_s,
+    logits_t = E dropout(a_t) + b,
+
+with alpha_t = softmax over the source of h_t . m_s (`dot`) or of
+v . tanh(W_h h_t + W_m m_s + b) (`mlp`). With input feeding the decoder reads a_{t-1}
+beside the previous word (Luong et al. 2015, section 3.3).
+
+The actor is the `dot` form without a bias in W; the critic the `mlp` form with it, with
+references as its source and its logits as action values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seqrl.models.base import Policy
+from seqrl.types import Specials
+
+ATTENTIONS = ("dot", "mlp")
+
+
+@dataclass(frozen=True)
+class LSTMMemory:
+    """The encoded source of B sentences.
+
+    values [B, S, H], keys [B, S, H] (what the attention compares with), mask [B, S];
+    hidden, cell [B, L, H]: the decoder's first state.
+    """
+
+    values: Tensor
+    keys: Tensor
+    mask: Tensor
+    hidden: Tensor
+    cell: Tensor
+
+    def select(self, rows: Tensor) -> LSTMMemory:
+        values = self.values[rows]
+        keys = values if self.keys is self.values else self.keys[rows]
+        return LSTMMemory(values, keys, self.mask[rows], self.hidden[rows], self.cell[rows])
+
+
+@dataclass(frozen=True)
+class LSTMState:
+    """hidden, cell [N, L, H]; fed [N, H], the attentional vector that input feeding hands on."""
+
+    hidden: Tensor
+    cell: Tensor
+    fed: Tensor
+
+    def select(self, rows: Tensor) -> LSTMState:
+        return LSTMState(self.hidden[rows], self.cell[rows], self.fed[rows])
+
+
+class Attention(nn.Module):
+    """Weights over a memory, and the memory's mean under them."""
+
+    def __init__(self, size: int, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "mlp":
+            self.query = nn.Linear(size, size)
+            self.key = nn.Linear(size, size, bias=False)
+            self.energy = nn.Linear(size, 1)
+
+    def keys(self, values: Tensor) -> Tensor:
+        """[B, S, H], computed once per source."""
+        return self.key(values) if self.kind == "mlp" else values
+
+    def forward(self, queries: Tensor, memory: LSTMMemory) -> Tensor:
+        """Contexts [N, T, H] of queries [N, T, H]."""
+        if self.kind == "mlp":
+            summed = self.query(queries).unsqueeze(2) + memory.keys.unsqueeze(1)  # [N, T, S, H]
+            scores = self.energy(torch.tanh(summed)).squeeze(-1)
+        else:
+            scores = queries @ memory.keys.transpose(1, 2)  # [N, T, S]
+        scores = scores.masked_fill(~memory.mask.unsqueeze(1), float("-inf"))
+        return torch.softmax(scores, dim=-1) @ memory.values
+
+
+class LSTM(Policy[LSTMMemory, LSTMState]):
+    """The encoder-decoder described at the head of this file.
+
+    embedding, hidden  units; each direction of the encoder has hidden / 2
+    layers             of the encoder and of the decoder
+    attention          `dot` or `mlp`
+    attention_bias     whether W has a bias
+    input_feeding      whether the decoder reads the previous attentional vector
+    dropout            on the attentional vector, and between layers
+    init               every parameter starts uniform in [-init, init]
+    """
+
+    def __init__(
+        self,
+        *,
+        source_size: int,
+        target_size: int,
+        specials: Specials,
+        embedding: int = 256,
+        hidden: int = 256,
+        layers: int = 1,
+        attention: str = "dot",
+        attention_bias: bool = False,
+        input_feeding: bool = False,
+        dropout: float = 0.3,
+        init: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if min(source_size, target_size, embedding, hidden, layers) < 1:
+            raise ValueError("embedding, hidden and layers must be at least 1")
+        if hidden % 2:
+            raise ValueError(f"hidden must be even (half for each direction), not {hidden}")
+        if attention not in ATTENTIONS:
+            raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}, not {attention!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
+        if init <= 0:
+            raise ValueError(f"init must be positive, not {init}")
+        self.specials = specials
+        self.target_size = target_size
+        self.input_feeding = input_feeding
+        self.source_embedding = nn.Embedding(source_size, embedding)
+        self.target_embedding = nn.Embedding(target_size, embedding)
+        self.encoder_layers = nn.ModuleList(
+            nn.LSTM(size, hidden // 2, bidirectional=True, batch_first=True)
+            for size in [embedding] + [hidden] * (layers - 1)
+        )
+        first = embedding + hidden * input_feeding
+        self.decoder_layers = nn.ModuleList(
+            nn.LSTM(size, hidden, batch_first=True) for size in [first] + [hidden] * (layers - 1)
+        )
+        self.attention = Attention(hidden, attention)
+        self.combine = nn.Linear(2 * hidden, hidden, bias=attention_bias)
+        self.output = nn.Linear(hidden, target_size)
+        self.dropout = nn.Dropout(dropout)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -init, init)
+
+    def encode(self, source: Tensor, mask: Tensor) -> LSTMMemory:
+        lengths = mask.sum(1).cpu()
+        values = self.source_embedding(source)
+        hidden, cell = [], []
+        for depth, layer in enumerate(self.encoder_layers):
+            packed = pack_padded_sequence(
+                self.dropout(values) if depth else values,
+                lengths,
+                batch_first=True,
+                enforce_sorted=False,
+            )
+            outputs, (h, c) = layer(packed)  # h, c: [2, B, H / 2]
+            values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
+            hidden.append(torch.cat([h[0], h[1]], dim=-1))
+            cell.append(torch.cat([c[0], c[1]], dim=-1))
+        keys = self.attention.keys(values)
+        return LSTMMemory(values, keys, mask, torch.stack(hidden, 1), torch.stack(cell, 1))
+
+    def features(self, memory: LSTMMemory, inputs: Tensor) -> Tensor:
+        embedded = self.target_embedding(inputs)
+        if self.input_feeding:
+            state, outputs = self.start(memory), []
+            for word in embedded.unbind(1):
+                attended, state = self._advance(memory, state, word)
+                outputs.append(attended)
+            return torch.stack(outputs, 1)
+        values = embedded
+        for depth, layer in enumerate(self.decoder_layers):
+            start = memory.hidden[:, depth].unsqueeze(0), memory.cell[:, depth].unsqueeze(0)
+            values, _ = layer(
+                self.dropout(values) if depth else values, tuple(s.contiguous() for s in start)
+            )
+        return self._attend(memory, values)
+
+    def project(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.output(features)
+        return logits
+
+    def start(self, memory: LSTMMemory) -> LSTMState:
+        return LSTMState(memory.hidden, memory.cell, torch.zeros_like(memory.hidden[:, 0]))
+
+    def step(self, memory: LSTMMemory, state: LSTMState, token: Tensor) -> tuple[Tensor, LSTMState]:
+        attended, state = self._advance(memory, state, self.target_embedding(token))
+        return self.project(attended), state
+
+    def _advance(
+        self, memory: LSTMMemory, state: LSTMState, word: Tensor
+    ) -> tuple[Tensor, LSTMState]:
+        """What `project` reads, [N, H], after an embedded word [N, E], and the next state."""
+        values = torch.cat([word, state.fed], dim=-1) if self.input_feeding else word
+        hidden, cell = [], []
+        for depth, layer in enumerate(self.decoder_layers):
+            assert isinstance(layer, nn.LSTM)
+            values, c = torch.lstm_cell(
+                self.dropout(values) if depth else values,
+                (state.hidden[:, depth], state.cell[:, depth]),
+                *layer.all_weights[0],
+            )
+            hidden.append(values)
+            cell.append(c)
+        attended = self._attend(memory, values.unsqueeze(1)).squeeze(1)
+        fed = attended if self.input_feeding else state.fed
+        return attended, LSTMState(torch.stack(hidden, 1), torch.stack(cell, 1), fed)
+
+    def _attend(self, memory: LSTMMemory, values: Tensor) -> Tensor:
+        """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H]."""
+        context = self.attention(values, memory)
+        attended = torch.tanh(self.combine(torch.cat([values, context], dim=-1)))
+        dropped: Tensor = self.dropout(attended)
+        return dropped

@@ -1,0 +1,64 @@
+"""Trajectories drawn from the policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from seqrl.decoding.rollout import rollout, sampler
+from seqrl.models.base import Policy, dropout, repeat
+from seqrl.proposals.base import Proposal
+from seqrl.rewards.base import Reward
+from seqrl.types import Batch, Clock, Trajectories, shift_right
+
+
+class Sampling(Proposal):
+    """K samples per source from p(y | x), at temperature 1.
+
+    samples       K
+    extra_length  a sample may be this much longer than the longest reference of the batch,
+                  EOS included; it is then cut, and ends with EOS
+    max_length    and never longer than this
+    dropout       whether the policy's dropout is active while sampling (the released ERAC
+                  code leaves it on)
+    """
+
+    def __init__(
+        self,
+        *,
+        samples: int = 1,
+        extra_length: int = 10,
+        max_length: int = 50,
+        dropout: bool = False,
+    ) -> None:
+        if min(samples, max_length) < 1 or extra_length < 0:
+            raise ValueError(
+                "samples and max_length must be at least 1, extra_length at least 0, "
+                f"not {samples}, {max_length}, {extra_length}"
+            )
+        self.samples = samples
+        self.extra_length = extra_length
+        self.max_length = max_length
+        self.dropout = dropout
+
+    def __call__(
+        self,
+        policy: Policy[Any, Any],
+        memory: Any,
+        batch: Batch,
+        reward: Reward | None,
+        clock: Clock,
+    ) -> Trajectories:
+        longest = min(batch.target.shape[1] + self.extra_length, self.max_length)
+        noise = clock.uniform("sampling", longest, batch, self.samples)
+        with dropout(policy, self.dropout):
+            tokens, mask = rollout(
+                policy,
+                repeat(memory, len(batch), self.samples),
+                rows=len(batch) * self.samples,
+                max_length=longest,
+                choose=sampler(noise),
+            )
+        inputs = shift_right(tokens, batch.specials.bos)
+        return Trajectories(inputs, tokens, mask, torch.zeros_like(mask), group=self.samples)

@@ -1,0 +1,51 @@
+"""Distances to the reference as rewards."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqrl.metrics.edit import (
+    next_edit_distance,
+    next_hamming,
+    prefix_edit_distance,
+    prefix_hamming,
+)
+from seqrl.rewards.metric import MetricReward
+
+DISTANCES = {
+    "edit": (prefix_edit_distance, next_edit_distance),
+    "hamming": (prefix_hamming, next_hamming),
+}
+
+
+class EditReward(MetricReward):
+    """R(y, y*) = -distance(y, y*) in tokens, to the nearest reference.
+
+    distance  `edit` or `hamming`, see `seqrl.metrics.edit`
+
+    The empty sentence's reward is minus the length of the shortest reference, and it is
+    part of the first increment.
+    """
+
+    def __init__(self, *, scale: str = "none", distance: str = "edit") -> None:
+        super().__init__(scale=scale)
+        if distance not in DISTANCES:
+            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
+        self.distance = distance
+
+    def prefixes(
+        self,
+        hypothesis: Tensor,
+        hypothesis_mask: Tensor,
+        references: Tensor,
+        reference_mask: Tensor,
+    ) -> Tensor:
+        of_prefixes, _ = DISTANCES[self.distance]
+        return -of_prefixes(hypothesis, hypothesis_mask, references, reference_mask)
+
+    def following(
+        self, prefix: Tensor, references: Tensor, reference_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        _, of_next = DISTANCES[self.distance]
+        other, candidates = of_next(prefix, references, reference_mask)
+        return -other, -candidates

@@ -1,0 +1,206 @@
+"""What a person sees while a stage trains: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+REDRAW = 0.25
+"""Seconds between two drawings of the bar."""
+
+WINDOW = 240
+"""Drawings that the estimate of the remaining time looks back on."""
+
+
+class Progress:
+    """The progress of one stage after another.
+
+    stream    where to write, standard output by default
+    interval  seconds between two plain lines, where `stream` is no terminal
+
+    `advance` is called at every update and returns at once unless something is due. A stream
+    that cannot be written to ends the display and never the training.
+    """
+
+    def __init__(self, *, stream: TextIO | None = None, interval: float = 30.0) -> None:
+        if interval <= 0:
+            raise ValueError(f"interval must be positive, not {interval}")
+        self._stream = sys.stdout if stream is None else stream
+        self._is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._pause = REDRAW if self._is_terminal else interval
+        self._bar: Bar | None = None
+        self._stage = ""
+        self._total = 0
+        self._step = 0
+        self._values: dict[str, float] = {}
+        self._history: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._due = 0.0
+
+    def start(self, stage: str, total: int, done: int) -> None:
+        """Begin a stage of `total` updates, of which `done` were made before."""
+        self.finish()
+        self._stage = printable(stage)
+        self._total = total
+        self._step = done
+        self._values = {}
+        self._history.clear()
+        if self._is_terminal:
+            self._bar = _new_bar(self._stream)
+            self._bar.add_task(self._stage, total=total, completed=done, values="")
+            self._guarded(self._bar.start)
+        self._show()
+
+    def advance(self, step: int, values: Mapping[str, float]) -> None:
+        """`step` updates are done; `values` are shown under their names, the latest of each.
+
+        A score of the development set (`dev/...`) is shown at once, all else when it is due.
+        """
+        self._step = step
+        if values:
+            self._values.update(values)
+        if time.monotonic() >= self._due or any(name.startswith("dev/") for name in values):
+            self._show()
+
+    def message(self, text: str) -> None:
+        """Show lines of text, above the bar if there is one."""
+        lines = "\n".join(printable(line) for line in text.split("\n"))
+        bar = self._bar
+        if bar is None:
+            self._print(lines)
+        else:
+            self._guarded(lambda: bar.console.out(self._encodable(lines), highlight=False))
+
+    def finish(self) -> None:
+        """End the stage: show where it stands and release the terminal."""
+        if not self._stage:
+            return
+        self._show()
+        if self._bar is not None:
+            self._guarded(self._bar.stop)
+        self._bar = None
+        self._stage = ""
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        self._due = now + self._pause
+        self._history.append((now, self._step))
+        facts = [f"{name} {number(value)}" for name, value in self._values.items()]
+        facts += [f"ETA {duration(self._remaining())}", memory()]
+        if self._bar is None:
+            share = f"{self._step / self._total:.0%}" if self._total else "-"
+            place = f"{self._stage} {self._step}/{self._total} {share}"
+            self._print("  ".join([time.strftime("%H:%M:%S"), place, *facts]))
+        else:
+            bar, text = self._bar, self._encodable("  ".join(facts))
+            bar.update(bar.task_ids[0], completed=self._step, values=text)
+            self._guarded(bar.refresh)
+
+    def _remaining(self) -> float | None:
+        """Seconds that the rest takes at the speed of the last drawings, if that is known."""
+        (first_time, first_step), (last_time, last_step) = self._history[0], self._history[-1]
+        if last_step <= first_step:
+            return None
+        pace = (last_time - first_time) / (last_step - first_step)
+        return max(0, self._total - last_step) * pace
+
+    def _print(self, text: str) -> None:
+        self._guarded(lambda: print(self._encodable(text), file=self._stream, flush=True))
+
+    def _encodable(self, text: str) -> str:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except (OSError, ValueError):  # a full disk, a closed pipe, a closed stream
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._bar is not None:
+            self._bar.console.quiet = True
+            self._bar.stop()  # gives standard output back to others
+        self._bar = None
+        self._is_terminal = False
+        self._stream = open(os.devnull, "w")  # noqa: SIM115
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, so that a corpus cannot steer a terminal.
+
+    Spaces of every script and the joiners that some scripts spell with are left as they are.
+    """
+    return "".join(c if _is_harmless(c) else _escaped(c) for c in text)
+
+
+def number(value: float) -> str:
+    """Four significant digits, thousands separated: 0.04213, 23.1, 12,345."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds as H:MM:SS."""
+    if seconds is None:
+        return "-:--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def memory() -> str:
+    """What CUDA tensors take, if there are any, else the resident set of this process."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return f"{torch.cuda.memory_allocated() / 2**30:.1f} GiB"
+    return f"{resident_bytes() / 2**30:.1f} GiB"
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds, now where the system says so, else at its peak."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _new_bar(stream: TextIO) -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Column
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # where rich would end the process
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn(
+            "{task.fields[values]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
+        console=Screen(file=stream),
+        auto_refresh=False,
+    )
+
+
+def _is_harmless(character: str) -> bool:
+    is_space = character == "\t" or unicodedata.category(character) == "Zs"
+    return character.isprintable() or is_space or character in "\u200c\u200d"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,204 @@
+"""A run: its stages in order, each trained once and shared through the stage store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from seqrl.tracking.files import write_json_atomic
+from seqrl.tracking.metrics_log import merge_metrics
+from seqrl.tracking.progress import Progress
+from seqrl.tracking.wandb_mirror import WandbMirror
+from seqrl.training.checkpoint import load_weights
+from seqrl.training.store import StageRecord, StageStore, stage_key
+from seqrl.training.trainer import Diverged, Preempted, Trainer
+
+BEST = "best.safetensors"
+SAMPLES = "samples.txt"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run, before its networks exist.
+
+    name         within the run
+    label        in tables
+    delivers_policy
+                 whether a policy is among its learners
+    starts       learner or frozen network -> name of the earlier stage that delivers it
+    description  all that can change the result, the earlier stages' keys aside
+    prepare      makes the trainer, given the folder, the start weights by network, a reporter
+    """
+
+    name: str
+    label: str
+    delivers_policy: bool
+    starts: Mapping[str, str]
+    description: dict[str, Any]
+    prepare: Callable[[Path, Mapping[str, Mapping[str, Tensor]], Reporter], Trainer]
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: where its weights are, and whether it was there already."""
+
+    stage: Stage
+    key: str
+    folder: Path
+    reused: bool
+    record: StageRecord
+
+
+class Reporter:
+    """Shows a stage's progress and keeps the run's metrics and its mirror up to date."""
+
+    def __init__(self, progress: Progress, merge: Callable[[], None]) -> None:
+        self._progress = progress
+        self._merge = merge
+
+    def advance(self, step: int, values: dict[str, float]) -> None:
+        self._progress.advance(step, values)
+
+    def saved(self) -> None:
+        self._merge()
+
+
+class Pipeline:
+    """Runs the stages; `run` may be called again after any interruption.
+
+    folder   of the run
+    store    where stages are trained and kept
+    mirror   W&B's copy of the metrics, or none
+    """
+
+    def __init__(
+        self, *, folder: Path, store: StageStore, progress: Progress, mirror: WandbMirror | None
+    ) -> None:
+        self.folder = folder
+        self.store = store
+        self.progress = progress
+        self.mirror = mirror
+        self._parts: list[tuple[str, Path]] = []
+
+    def run(self, stages: list[Stage]) -> list[StageResult]:
+        """Train or reuse every stage. Raises Diverged and Preempted."""
+        keys = stage_keys(stages)
+        write_json_atomic(self.folder / "stages.json", keys)
+        results: dict[str, StageResult] = {}
+        for stage in stages:
+            self._parts.append((stage.name, self.store.folder(keys[stage.name]) / "metrics.jsonl"))
+            results[stage.name] = self._stage(stage, keys[stage.name], results)
+            self._merge()
+            self._keep(results[stage.name])
+        return list(results.values())
+
+    def _stage(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageResult:
+        record = self.store.finished(key)
+        if record is None:
+            with self.store.lock(key):
+                record = self.store.finished(key)
+                if record is None:
+                    record = self._train(stage, key, results)
+                    return StageResult(stage, key, self.store.folder(key), False, record)
+        self.progress.message(
+            f"{stage.name}: reused, trained before ({record.summary['updates']} updates, "
+            f"best {record.summary['select']} {record.best:.4g}) in {self.store.folder(key)}"
+        )
+        return StageResult(stage, key, self.store.folder(key), True, record)
+
+    def _train(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageRecord:
+        folder = self.store.folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        starts = {
+            network: delivered(results[source].folder, network)
+            for network, source in stage.starts.items()
+        }
+        trainer = stage.prepare(folder, starts, Reporter(self.progress, self._merge))
+        self.progress.message(f"{stage.name}: training in {folder}")
+        self.progress.start(stage.name, trainer.total_updates, 0)
+        began = time.monotonic()
+        try:
+            summary = trainer.train()
+        except Diverged as error:
+            raise Diverged(f"stage {stage.name}: {error}") from None
+        except Preempted:
+            self._merge()
+            raise
+        finally:
+            self.progress.finish()
+        self.progress.message(
+            f"{stage.name}: best {summary['select']} {summary['best']:.4g} at update "
+            f"{summary['best_update']} of {summary['updates']}, "
+            f"{time.monotonic() - began:.0f} s"
+        )
+        record = StageRecord(key, stage.description, summary["best"], summary)
+        keep = [BEST] + [SAMPLES] * (folder / SAMPLES).is_file()
+        self.store.finish(key, record, keep=keep)
+        return record
+
+    def _merge(self) -> None:
+        """The run's metrics: those of its stages so far, in order."""
+        path = self.folder / "metrics.jsonl"
+        merge_metrics(path, [(name, part) for name, part in self._parts if part.is_file()])
+        if self.mirror is not None:
+            self.mirror.sync(path)
+
+    def _keep(self, result: StageResult) -> None:
+        """The stage's weights and samples in the run's own folder, which then stands alone."""
+        target = self.folder / "checkpoints" / result.stage.name
+        target.mkdir(parents=True, exist_ok=True)
+        for name in (BEST, SAMPLES):
+            if (result.folder / name).is_file():
+                link(result.folder / name, target / name)
+
+
+def stage_keys(stages: list[Stage]) -> dict[str, str]:
+    """The key of each stage, which covers those of the stages that it starts from."""
+    keys: dict[str, str] = {}
+    for stage in stages:
+        missing = [source for source in stage.starts.values() if source not in keys]
+        if missing:
+            raise ValueError(
+                f"stage {stage.name} starts from {', '.join(missing)}, which is no earlier stage"
+            )
+        parents = {network: keys[source] for network, source in stage.starts.items()}
+        keys[stage.name] = stage_key({**stage.description, "from": parents})
+    return keys
+
+
+def delivered(folder: Path, network: str) -> dict[str, Tensor]:
+    """The best weights of one network of a finished stage."""
+    prefix = f"{network}."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in load_weights(folder / BEST).items()
+        if name.startswith(prefix)
+    }
+    if not weights:
+        raise ValueError(f"{folder / BEST} holds no weights of {network}")
+    return weights
+
+
+def load_start(module: nn.Module, weights: Mapping[str, Tensor], network: str) -> None:
+    """Put start weights into a network; ValueError when they belong to another one."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the start weights do not fit the {network}: {error}") from None
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for the file where the file system allows it, else a copy."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)

@@ -1,0 +1,435 @@
+"""Trains one stage: batches in, best weights out. It knows no algorithm.
+
+What a stage becomes is a pure function of its configuration, data and seed. Dropout and
+sampling are seeded anew at every update from (seed, update), so that a checkpoint needs no
+generator's state and a killed stage continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.tracking.metrics_log import MetricsLog
+from seqrl.tracking.progress import resident_bytes
+from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from seqrl.types import Batch, Clock, derived_seed
+
+PRECISIONS = ("fp32", "bf16")
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Diverged(Exception):
+    """A loss, gradient or score is no finite number; the last checkpoint is untouched."""
+
+
+class Preempted(Exception):
+    """Somebody asked the process to stop; a checkpoint is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """How long and how fast a stage learns.
+
+    epochs          passes over the training split, at most
+    max_steps       updates, at most
+    batch_size      in `batch_unit`s
+    batch_unit      `sentences` or `tokens` (of the longer side, padding included)
+    clip            largest global norm of a learner's gradient
+    validate_every  updates between validations; none: once an epoch
+    select          the dev score that chooses the weights
+    decay_factor    what the learning rates are multiplied by when `decay_patience`
+                    validations in a row brought no improvement (a tie is one); none: constant
+    decay_times     how often at most; the stage stops instead of the next time
+    decay_learners  whose rates decay; none: everybody's
+    micro_batch     sentences in memory at once; none: the whole batch
+    precision       `fp32`, or `bf16` autocast
+    log_every       updates between records of the training metrics
+    save_every      updates between checkpoints, beside those at validations
+    """
+
+    epochs: int
+    batch_size: int
+    select: str
+    batch_unit: str = "sentences"
+    max_steps: int | None = None
+    clip: float | None = 5.0
+    validate_every: int | None = None
+    decay_factor: float | None = None
+    decay_times: int = 6
+    decay_patience: int = 1
+    decay_learners: tuple[str, ...] | None = None
+    micro_batch: int | None = None
+    precision: str = "fp32"
+    log_every: int = 50
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "decay_patience", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("max_steps", "validate_every", "micro_batch", "clip"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive or null, not {value}")
+        if self.decay_factor is not None and not 0 < self.decay_factor < 1:
+            raise ValueError(f"decay_factor must lie in (0, 1), not {self.decay_factor}")
+        if self.decay_times < 0:
+            raise ValueError(f"decay_times must not be negative, not {self.decay_times}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, not {self.precision!r}")
+
+
+class Batches(Protocol):
+    """The training split in an order that is a function of (seed, epoch)."""
+
+    def length(self, epoch: int) -> int:
+        """Batches in an epoch."""
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the one numbered `start`."""
+
+
+class Validation(Protocol):
+    """Scores on the dev split; `better` tells which of two values of a score is better."""
+
+    def __call__(self, algorithm: Algorithm, update: int) -> dict[str, float]: ...
+
+    def higher_is_better(self, name: str) -> bool: ...
+
+
+class Reporter(Protocol):
+    """Who is told how the stage is doing."""
+
+    def advance(self, step: int, values: dict[str, float]) -> None: ...
+
+    def saved(self) -> None:
+        """A checkpoint was written: `metrics.jsonl` is on the disk up to here."""
+
+
+class Trainer:
+    """One stage.
+
+    folder     holds last.pt, best.safetensors, metrics.jsonl and timings.jsonl
+    start      whether the weights come from an earlier stage: they are then validated first,
+               for comparison; they are never selected
+    preempted  asked after every update
+    """
+
+    def __init__(
+        self,
+        *,
+        algorithm: Algorithm,
+        optimizers: dict[str, OptimizerFactory],
+        settings: StageSettings,
+        batches: Batches,
+        validation: Validation,
+        reporter: Reporter,
+        folder: Path,
+        device: torch.device,
+        seed: int,
+        start: bool = False,
+        preempted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.algorithm = algorithm
+        self.learners = algorithm.learners()
+        if set(optimizers) != set(self.learners):
+            raise ValueError(
+                f"optimizers are given for {sorted(optimizers)}, learners are "
+                f"{sorted(self.learners)}"
+            )
+        self.optimizers = {
+            name: factory(self.learners[name].parameters()) for name, factory in optimizers.items()
+        }
+        self.settings = settings
+        self.batches = batches
+        self.validation = validation
+        self.reporter = reporter
+        self.folder = folder
+        self.device = device
+        self.seed = seed
+        self.start = start
+        self.preempted = preempted
+        self.sign = 1.0 if validation.higher_is_better(settings.select) else -1.0
+        self.update = 0
+        self.epoch = 0
+        self.position = 0  # batches of this epoch already used
+        self.best = -math.inf  # times sign: higher is better
+        self.best_update = 0
+        self.plateau_best = -math.inf
+        self.since_best = 0
+        self.decays = 0
+        self.stopped = False
+        self.seconds = 0.0
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+        self._tokens = 0  # since the last record of the timings
+
+    @property
+    def total_updates(self) -> int:
+        """Updates in the whole budget."""
+        everything = self.settings.epochs * self.batches.length(0)
+        return min(everything, self.settings.max_steps or everything)
+
+    @property
+    def finished(self) -> bool:
+        return (
+            self.stopped
+            or self.epoch >= self.settings.epochs
+            or (self.settings.max_steps is not None and self.update >= self.settings.max_steps)
+        )
+
+    def clock(self) -> Clock:
+        return Clock(self.update, self.epoch, self.update / self.total_updates, self.seed)
+
+    def train(self) -> dict[str, Any]:
+        """Train to the end of the budget; the summary of the stage.
+
+        Continues the folder's checkpoint. Raises Diverged and Preempted.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = MetricsLog(self.folder / "metrics.jsonl")
+        self.timings = MetricsLog(self.folder / "timings.jsonl")
+        try:
+            self._restore()
+            self._began = time.monotonic() - self.seconds
+            self._measured_from = self.seconds
+            if self.start and self.update == 0:
+                self._record_validation(self.validation(self.algorithm, self.update))
+            for learner in self.learners.values():
+                learner.train()
+            while not self.finished:
+                self._epoch()
+        finally:
+            self.log.close()
+            self.timings.close()
+        return {
+            "updates": self.update,
+            "epochs": self.epoch,
+            "select": self.settings.select,
+            "best": self.sign * self.best,
+            "best_update": self.best_update,
+            "decays": self.decays,
+            "seconds": round(self.seconds, 1),
+        }
+
+    def _epoch(self) -> None:
+        count = self.batches.length(self.epoch)
+        for batch in self.batches.iterate(self.epoch, self.position):
+            self._step(batch)
+            self.update += 1
+            self.position += 1
+            epoch_ended = self.position == count
+            if epoch_ended:
+                self.epoch, self.position = self.epoch + 1, 0
+            if self.update % self.settings.log_every == 0:
+                self._record_training()
+            every = self.settings.validate_every
+            due = epoch_ended if every is None else self.update % every == 0
+            if due or self.finished:
+                self._validate()
+            if due or self.finished or self.update % self.settings.save_every == 0:
+                self._save()
+            if self.preempted() and not self.finished:
+                self._save()
+                raise Preempted
+            if epoch_ended or self.finished:
+                return
+
+    def _step(self, batch: Batch) -> None:
+        """One update of every learner whose loss takes part."""
+        torch.manual_seed(derived_seed(self.seed, self.update, "dropout"))
+        clock = self.clock()
+        whole = batch.to(self.device)
+        parts = (
+            [whole] if self.settings.micro_batch is None else whole.split(self.settings.micro_batch)
+        )
+        present: set[str] = set()
+        for part in parts:
+            with self._autocast():
+                losses = self.algorithm.losses(part, clock)
+            present |= set(losses)
+            total = torch.stack(
+                [loss.float() if loss.dtype != torch.float64 else loss for loss in losses.values()]
+            ).sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            self._accumulate({f"loss/{name}": loss for name, loss in losses.items()})
+            share = len(part) / part.total
+            self._accumulate({k: v * share for k, v in self.algorithm.metrics().items()})
+        for name in sorted(present):
+            parameters = [p for p in self.learners[name].parameters() if p.grad is not None]
+            norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip or math.inf)
+            if not torch.isfinite(norm):
+                raise Diverged(
+                    f"the gradient of the {name} is {float(norm)} at update {self.update}"
+                )
+            self._accumulate({f"grad_norm/{name}": norm})
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad(set_to_none=True)
+        self.algorithm.after_update(clock)
+        self._summed += 1
+        self._tokens += int(batch.target_mask.sum())
+        self.reporter.advance(self.update + 1, self._shown())
+
+    def _validate(self) -> None:
+        scores = self.validation(self.algorithm, self.update)
+        for learner in self.learners.values():
+            learner.train()
+        self._record_validation(scores)
+        score = self.sign * scores[f"dev/{self.settings.select}"]
+        if math.isnan(score):
+            raise Diverged(f"dev/{self.settings.select} is no number at update {self.update}")
+        if score > self.best:
+            self.best, self.best_update = score, self.update
+            save_weights(self.folder / "best.safetensors", self._weights())
+        decision = self.algorithm.on_validation(score)
+        if decision is Decision.RESTORE:
+            self._load_weights(load_weights(self.folder / "validated.safetensors"))
+        elif self.algorithm.restores:
+            save_weights(self.folder / "validated.safetensors", self._weights())
+        self.stopped = decision is Decision.STOP or self._decay(score)
+
+    def _decay(self, score: float) -> bool:
+        """Lower the learning rates where the score has stopped rising; whether to stop."""
+        if self.settings.decay_factor is None:
+            return False
+        if score >= self.plateau_best:
+            self.plateau_best, self.since_best = score, 0
+            return False
+        self.since_best += 1
+        if self.since_best < self.settings.decay_patience:
+            return False
+        self.since_best = 0
+        self.decays += 1
+        if self.decays > self.settings.decay_times:
+            return True
+        names = self.settings.decay_learners
+        for name, optimizer in self.optimizers.items():
+            if names is None or name in names:
+                for group in optimizer.param_groups:
+                    group["lr"] *= self.settings.decay_factor
+        return False
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        enabled = self.settings.precision == "bf16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
+            yield
+
+    def _accumulate(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            value = value.detach().double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def _shown(self) -> dict[str, float]:
+        """What the progress shows; on a device, values would have to be waited for."""
+        if self.device.type != "cpu":
+            return {}
+        return {
+            name: float(self._sums[name]) / self._summed
+            for name in self._sums
+            if name.startswith(("loss/", "reward")) and not name.endswith("_std")
+        }
+
+    def _record_training(self) -> None:
+        means = {name: float(value) / self._summed for name, value in self._sums.items()}
+        for name, optimizer in self.optimizers.items():
+            means[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
+        self.log.write(self._stamp() | {f"train/{k}": v for k, v in means.items()})
+        self._clear()
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            raise Diverged(f"{', '.join(bad)} became infinite or no number by update {self.update}")
+
+    def _clear(self) -> None:
+        self._sums, self._summed = {}, 0
+
+    def _record_validation(self, scores: dict[str, float]) -> None:
+        self.log.write(self._stamp() | scores)
+        self.reporter.advance(self.update, scores)
+
+    def _stamp(self) -> dict[str, float]:
+        return {"step": self.update, "epoch": self.epoch}
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The learners' weights by `learner.parameter`."""
+        return {
+            f"{name}.{key}": value
+            for name, learner in self.learners.items()
+            for key, value in learner.state_dict().items()
+        }
+
+    def _load_weights(self, weights: dict[str, Tensor]) -> None:
+        for name, learner in self.learners.items():
+            prefix = f"{name}."
+            learner.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            )
+
+    def _save(self) -> None:
+        self.seconds = time.monotonic() - self._began
+        speed = self._tokens / max(self.seconds - self._measured_from, 1e-9)
+        self.timings.write(
+            self._stamp()
+            | {
+                "seconds": round(self.seconds, 3),
+                "tokens_per_second": round(speed, 1),
+                "memory_mb": resident_bytes() // 2**20,
+            }
+        )
+        self._tokens, self._measured_from = 0, self.seconds
+        self.timings.sync()
+        state = {
+            "weights": self._weights(),
+            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            "algorithm": self.algorithm.state_dict(),
+            "metrics_offset": self.log.sync(),
+            "sums": {k: float(v) for k, v in self._sums.items()},
+            **{name: getattr(self, name) for name in PROGRESS},
+        }
+        save_checkpoint(self.folder / "last.pt", state)
+        self.reporter.saved()
+
+    def _restore(self) -> None:
+        try:
+            state = load_checkpoint(self.folder / "last.pt")
+        except FileNotFoundError:
+            self.log.truncate(0)
+            return
+        self._load_weights(state["weights"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.log.truncate(state["metrics_offset"])
+        self._sums = {
+            k: torch.tensor(v, dtype=torch.float64, device=self.device)
+            for k, v in state["sums"].items()
+        }
+        for name in PROGRESS:
+            setattr(self, name, state[name])
+
+
+PROGRESS = (
+    "update",
+    "epoch",
+    "position",
+    "best",
+    "best_update",
+    "plateau_best",
+    "since_best",
+    "decays",
+    "stopped",
+    "seconds",
+    "_summed",
+)
+"""What a checkpoint holds of the trainer itself."""

@@ -1,0 +1,124 @@
+"""What is measured on the dev split while a stage trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqrl.algorithms.base import Algorithm
+from seqrl.data.batching import Split, collate, sequential
+from seqrl.data.task import Task
+from seqrl.decoding.decoder import Decoder, Greedy
+from seqrl.evaluation.decode import evaluate
+from seqrl.models.base import Policy
+from seqrl.proposals.sampling import Sampling
+from seqrl.tracking.progress import printable
+from seqrl.types import Batch, Clock
+
+EVALUATION_BATCH = 100
+LOWER_IS_BETTER = ("nll", "td_error", "per", "wer")
+
+
+class DevValidation:
+    """Decodes dev where the stage learns a policy, and averages the algorithm's dev losses.
+
+    The numbers of samples that the losses need are the same at every validation, so that
+    its scores differ by the weights alone.
+
+    metrics      scores to compute when a policy is decoded
+    examples     so many dev sentences are shown at every validation
+    samples_path where they are appended, with greedy and `decoder`'s output and one sample
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        decoder: Decoder,
+        device: torch.device,
+        seed: int,
+        samples_path: Path | None = None,
+        examples: int = 4,
+    ) -> None:
+        self.task = task
+        self.decoder = decoder
+        self.device = device
+        self.seed = seed
+        self.samples_path = samples_path
+        self.examples = examples
+
+    def higher_is_better(self, name: str) -> bool:
+        return name not in LOWER_IS_BETTER
+
+    def __call__(self, algorithm: Algorithm, update: int) -> dict[str, float]:
+        """Scores by name, `dev/...`; the learners are left in eval mode."""
+        learners = algorithm.learners()
+        for learner in learners.values():
+            learner.eval()
+        split = self.task.split("dev")
+        scores: dict[str, float] = {}
+        policy = learners.get("policy")
+        if isinstance(policy, Policy):
+            names = dict.fromkeys([self.task.metric, *self.task.scores])
+            result = evaluate(policy, self.task, split, self.decoder, self.device, list(names))
+            scores |= {f"dev/{score.name}": score.value for score in result.scores}
+            scores["dev/length_ratio"] = result.length_ratio
+            if self.samples_path is not None:
+                text = self._samples(algorithm, policy, split, update)
+                with self.samples_path.open("a", encoding="utf-8") as file:
+                    file.write(text)
+        return scores | self._losses(algorithm, split)
+
+    def _losses(self, algorithm: Algorithm, split: Split) -> dict[str, float]:
+        sums: dict[str, list[float]] = {}
+        for number, (_, batch) in enumerate(sequential(split, EVALUATION_BATCH)):
+            clock = Clock(update=number, seed=self.seed)
+            for name, (total, count) in algorithm.evaluate(batch.to(self.device), clock).items():
+                entry = sums.setdefault(name, [0.0, 0.0])
+                entry[0] += float(total)
+                entry[1] += float(count)
+        return {f"dev/{name}": total / count for name, (total, count) in sums.items()}
+
+    @torch.no_grad()
+    def _samples(
+        self, algorithm: Algorithm, policy: Policy[Any, Any], split: Split, update: int
+    ) -> str:
+        """Fixed dev sentences with what the policy makes of them."""
+        indices = list(range(min(self.examples, len(split))))
+        batch = collate(split, indices).to(self.device)
+        decode = self.task.target_tokenizer.decode
+        greedy = Greedy(max_length=self.decoder.max_length)(policy, batch).tolist()
+        chosen = self.decoder(policy, batch).tolist()
+        sampled, explained = self._explained_sample(algorithm, policy, batch)
+        lines = [f"=== update {update}"]
+        for row, index in enumerate(indices):
+            example = split.examples[index]
+            lines += [
+                f"source     {example.source}",
+                *(f"reference  {reference}" for reference in example.references),
+                f"greedy     {decode(greedy[row])}",
+                f"decoded    {decode(chosen[row])}",
+                f"sample     {decode(sampled[row])}",
+                *(f"  {name:<8} {numbers[row]}" for name, numbers in explained.items()),
+                "",
+            ]
+        return "\n".join(map(printable, lines)) + "\n"
+
+    def _explained_sample(
+        self, algorithm: Algorithm, policy: Policy[Any, Any], batch: Batch
+    ) -> tuple[list[list[int]], dict[str, list[str]]]:
+        """One sample per sentence, and the algorithm's numbers for each of its tokens."""
+        proposal = Sampling(samples=1, extra_length=10, max_length=self.decoder.max_length)
+        memory = policy.encode(batch.source, batch.source_mask)
+        drawn = proposal(policy, memory, batch, None, Clock(seed=self.seed))
+        lengths = drawn.length.tolist()
+        explained = {
+            name: [
+                " ".join(f"{value:+.2f}" for value in row[:length])
+                for row, length in zip(values.tolist(), lengths, strict=True)
+            ]
+            for name, values in algorithm.explain(drawn, batch).items()
+        }
+        return drawn.targets.tolist(), explained

@@ -1,0 +1,156 @@
+import io
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqrl.data.corpus import CorpusError
+from seqrl.data.tokenizers import (
+    SOURCE_SPECIALS,
+    TARGET_SPECIALS,
+    CharacterTokenizer,
+    SentencePieceTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    specials_of,
+)
+from seqrl.types import Specials
+
+LINES = ["b a a", "c b a", "d"]  # a: 3, b: 2, c: 1, d: 1
+PROSE = [f"der hund {a} und die katze {b} ." for a in ("lief", "schlief", "rief") for b in "xyz"]
+
+
+def word(**settings: int) -> WordTokenizer:
+    tokenizer = WordTokenizer(**settings)
+    tokenizer.fit(LINES, specials=TARGET_SPECIALS)
+    return tokenizer
+
+
+def every_kind() -> list[Tokenizer]:
+    kinds = [
+        WordTokenizer(),
+        CharacterTokenizer(),
+        SentencePieceTokenizer(vocabulary_size=25),
+        SentencePieceTokenizer(vocabulary_size=25, model_type="bpe"),
+    ]
+    for tokenizer in kinds:
+        tokenizer.fit(PROSE, specials=TARGET_SPECIALS)
+    return kinds
+
+
+def test_words_are_numbered_by_frequency_then_alphabet():
+    tokenizer = word()
+    assert tokenizer.encode("a b c d") == [4, 5, 6, 7]
+    assert len(tokenizer) == 8
+    assert tokenizer.tokens(range(8)) == [*TARGET_SPECIALS, "a", "b", "c", "d"]
+
+
+def test_the_order_of_lines_does_not_matter():
+    other = WordTokenizer()
+    other.fit(LINES[::-1], specials=TARGET_SPECIALS)
+    assert other.state() == word().state()
+
+
+def test_rare_words_are_unknown():
+    assert word(min_frequency=2).encode("a b c") == [4, 5, 1]
+    assert word(max_size=1).encode("a b c") == [4, 1, 1]
+    assert len(word(max_size=1)) == 5
+
+
+def test_special_ids_are_the_ones_of_the_side():
+    assert word().specials == Specials(pad=0, unk=1, bos=2, eos=3)
+    source = WordTokenizer()
+    source.fit(LINES, specials=SOURCE_SPECIALS)
+    assert source.specials == Specials(pad=0, unk=1, bos=-1, eos=-1)
+    assert source.encode("a") == [2]
+    assert specials_of(("<s>", "<pad>", "<unk>")) == Specials(pad=1, unk=2, bos=0, eos=-1)
+
+
+@pytest.mark.parametrize("names", [("<pad>",), ("<pad>", "<unk>", "<unk>"), ("<pad>", "<x>")])
+def test_special_symbols_must_be_known_and_sufficient(names):
+    with pytest.raises(ValueError, match="special symbols"):
+        specials_of(names)
+
+
+@pytest.mark.parametrize("kind", [WordTokenizer, CharacterTokenizer])
+def test_names_of_special_symbols_mean_nothing_inside_text(kind):
+    tokenizer = kind()
+    tokenizer.fit(["a </s> b <pad> </s>"], specials=TARGET_SPECIALS)
+    ids = tokenizer.encode("a </s> b <pad>")
+    assert not {0, 2, 3} & set(ids)
+    assert len(tokenizer) == (6 if kind is WordTokenizer else 4 + len(set("a </s> b <pad> </s>")))
+
+
+def test_sentencepiece_never_reads_control_symbols_from_text():
+    tokenizer = every_kind()[2]
+    assert not {0, 2, 3} & set(tokenizer.encode("der </s> hund <pad> <s>"))
+
+
+def test_decode_stops_at_the_end_and_skips_padding():
+    tokenizer = word()
+    assert tokenizer.decode([2, 4, 5, 3, 6, 0]) == "a b"
+    assert tokenizer.decode([0, 4, 1, 0]) == "a <unk>"
+    assert tokenizer.decode([3]) == ""
+
+
+@pytest.mark.parametrize("tokenizer", every_kind(), ids=lambda t: t.kind)
+def test_decode_inverts_encode_on_known_text(tokenizer):
+    for line in PROSE:
+        assert tokenizer.decode([*tokenizer.encode(line), tokenizer.specials.eos]) == line
+
+
+@given(st.text(alphabet="ab cé\u2028\x0b\xa0", max_size=20))
+def test_characters_are_lossless(text):
+    tokenizer = CharacterTokenizer()
+    tokenizer.fit(["ab cé\u2028\x0b\xa0"], specials=TARGET_SPECIALS)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert len(tokenizer.encode(text)) == len(text)
+
+
+@pytest.mark.parametrize("tokenizer", every_kind(), ids=lambda t: t.kind)
+def test_state_and_folder_restore_the_tokenizer(tokenizer, tmp_path):
+    buffer = io.BytesIO()
+    torch.save(tokenizer.state(), buffer)
+    buffer.seek(0)
+    tokenizer.save(tmp_path / "deep" / "er")
+    for copy in (
+        Tokenizer.from_state(torch.load(buffer, weights_only=True)),
+        Tokenizer.load(tmp_path / "deep" / "er"),
+    ):
+        assert copy.specials == tokenizer.specials
+        assert len(copy) == len(tokenizer)
+        assert copy.encode("der hund lief ü") == tokenizer.encode("der hund lief ü")
+        assert copy.state() == tokenizer.state()
+
+
+def test_sentencepiece_is_deterministic_and_as_large_as_asked():
+    first, again = every_kind()[2], every_kind()[2]
+    assert first.state() == again.state()
+    assert len(first) == 25
+    assert first.specials == Specials(0, 1, 2, 3)
+    source = SentencePieceTokenizer(vocabulary_size=22)
+    source.fit(PROSE, specials=SOURCE_SPECIALS)
+    assert source.specials == Specials(0, 1)
+    assert source.tokens([0, 1]) == ["<pad>", "<unk>"]
+    assert not {"<s>", "</s>"} & set(source.tokens(range(22)))
+
+
+def test_impossible_vocabularies_say_which_setting_to_change():
+    with pytest.raises(CorpusError, match="vocabulary_size"):
+        SentencePieceTokenizer(vocabulary_size=5000).fit(["a b"], specials=TARGET_SPECIALS)
+    with pytest.raises(CorpusError, match="min_frequency"):
+        WordTokenizer(min_frequency=9).fit(LINES, specials=TARGET_SPECIALS)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="min_frequency"):
+        WordTokenizer(min_frequency=0)
+    with pytest.raises(ValueError, match="max_size"):
+        CharacterTokenizer(max_size=0)
+    with pytest.raises(ValueError, match="model_type"):
+        SentencePieceTokenizer(vocabulary_size=10, model_type="wordpiece")
+    with pytest.raises(RuntimeError, match="fit it"):
+        _ = WordTokenizer().specials
+    with pytest.raises(ValueError, match="no tokenizer is called"):
+        Tokenizer.from_state({"kind": "morse", "specials": []})
