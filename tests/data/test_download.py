@@ -74,7 +74,9 @@ def test_a_whole_download_is_checked_and_not_repeated(server, tmp_path):
 def test_an_interrupted_download_resumes(server, tmp_path):
     source = Source(f"{server}/breaks", size=len(CONTENT), md5=MD5)
     target = tmp_path / "file"
-    with pytest.raises(CorpusError, match=r"broke after 300000 of .*task\.data_dir=DIR") as caught:
+    with pytest.raises(
+        CorpusError, match=r"(?s)broke after 300000 of .*task\.data_dir=DIR"
+    ) as caught:
         download(source, target, attempts=2)
     assert source.url in str(caught.value)
     assert not target.exists()

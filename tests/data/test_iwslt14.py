@@ -19,8 +19,8 @@ TALK = """<url>http://example.org/{0}</url>
 <title>{1}</title>
 <description>{2}</description>
 """
-GERMAN = [f"Das ist Satz Nummer {n}." for n in range(60)]
-ENGLISH = [f"This is sentence number {n}." for n in range(60)]
+GERMAN = [f"Das ist Satz {n} von hier." for n in range(60)]
+ENGLISH = [f"This is sentence {n} from here." for n in range(60)]
 
 
 def original(folder: Path) -> Path:
@@ -60,10 +60,10 @@ def test_preparation_follows_the_published_recipe(tmp_path):
     # 60 sentences, title and description are clean; lines 23 and 46 of these are dev
     assert counts == {"train": 60, "dev": 2, "test": 10}
     train = lines(tmp_path / "out/train.de-en.en.gz")
-    assert train[:3] == ["on dogs", "on dogs : a talk &amp; more", "this is sentence number 0 ."]
+    assert train[:3] == ["on dogs", "on dogs : a talk &amp; more", "this is sentence 0 from here ."]
     assert lines(tmp_path / "out/valid.de-en.de.gz") == [
-        "das ist satz nummer 20 .",
-        "das ist satz nummer 43 .",
+        "das ist satz 20 von hier .",
+        "das ist satz 43 von hier .",
     ]
     assert lines(tmp_path / "out/valid.raw.de-en.en.gz") == [ENGLISH[20], ENGLISH[43]]
     test = lines(tmp_path / "out/test.de-en.en.gz")
@@ -81,14 +81,14 @@ def test_the_reader_prepares_an_archive_once(tmp_path):
         "train": 60, "dev": 2, "test": 10,
     }  # fmt: skip
     assert corpus["dev"][0] == Example(
-        "das ist satz nummer 20 .", ("this is sentence number 20 .",), (ENGLISH[20],)
+        "das ist satz 20 von hier .", ("this is sentence 20 from here .",), (ENGLISH[20],)
     )
     assert sorted(p.name for p in folder.iterdir()) == ["de-en.tgz", "prepared"]
     (folder / "de-en.tgz").unlink()
     assert iwslt14.iwslt14(data_dir=folder) == corpus
     assert iwslt14.iwslt14(data_dir=folder / "prepared") == corpus
     other = iwslt14.iwslt14(data_dir=folder, source="en", target="de")["dev"][0]
-    assert (other.source, other.raw) == ("this is sentence number 20 .", (GERMAN[20],))
+    assert (other.source, other.raw) == ("this is sentence 20 from here .", (GERMAN[20],))
 
 
 def test_nothing_half_prepared_stays(tmp_path):
@@ -107,7 +107,7 @@ def test_preparing_again_and_preparing_nothing_are_refused(tmp_path):
     with pytest.raises(CorpusError, match="exists already"):
         iwslt14.prepare(folder, tmp_path / "out")
     with pytest.raises(CorpusError, match=iwslt14.ARCHIVE.url):
-        iwslt14.prepare(tmp_path, tmp_path / "other")
+        iwslt14.prepare(tmp_path / "out", tmp_path / "other")
 
 
 def test_the_archive_is_downloaded_where_there_is_none(tmp_path, monkeypatch):

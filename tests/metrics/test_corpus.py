@@ -71,7 +71,8 @@ def test_sacrebleu_reads_the_natural_text() -> None:
     assert "tok:13a|smooth:exp" in raw.signature
     assert "comparable" not in raw.signature
     other = score("sacrebleu", ["x"], [("x",)], ["One two four six."], [("One two five six.",)])
-    # 13a separates the full stop. Matches 4/5 and 2/4; no trigram of 3, no 4-gram of 2: 1/2 and 1/4 of a match.
+    # 13a separates the full stop. Matches 4/5 and 2/4; no trigram of 3 and no 4-gram of 2,
+    # which smoothing counts as 1/2 and 1/4 of a match.
     expected = 100 * (4 / 5 * 2 / 4 * 1 / (2 * 3) * 1 / (4 * 2)) ** 0.25
     assert other.value == pytest.approx(expected, abs=1e-9)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqrl.tracking.files import NON_FINITE
 from seqrl.tracking.metrics_log import (
-    NON_FINITE,
     MetricsLog,
     Record,
     as_line,

@@ -18,6 +18,7 @@ from seqrl.data.text import SPLITS, text
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Gives 0 when done, 1 when failed; usage errors exit with 2."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("seqrl").setLevel(logging.INFO)
     chosen = _parser().parse_args(arguments)
     try:
         chosen.run(chosen)

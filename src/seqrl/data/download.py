@@ -51,6 +51,7 @@ def download(source: Source, target: Path, *, attempts: int = 3, timeout: float 
     part = target.with_name(target.name + ".part")
     failures = []
     for url in filter(None, (source.url, source.mirror)):
+        log.info("downloading %s", url)
         for _ in range(attempts):
             try:
                 _fetch(url, part, timeout)

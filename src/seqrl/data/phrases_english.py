@@ -6,6 +6,7 @@ do: the first reference and the further ones are draws from one distribution.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from seqrl.data.phrases_lexicon import (
@@ -14,9 +15,9 @@ from seqrl.data.phrases_lexicon import (
     GERN,
     IRREGULAR_FORMS,
     PRONOUNS,
+    USUAL,
     Menu,
     Rendering,
-    menu,
     pick,
 )
 from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase
@@ -371,11 +372,11 @@ def nonfinite(clause: Clause, form: str, rng: Random) -> str:
     return " ".join(word for word in words if word)
 
 
-def product(first: Menu[str], second: Menu[str], pattern: str) -> Menu[str]:
-    """The menu of all pairs of two menus, put into a pattern of two places."""
-    pairs = [pattern.format(a, b) for a in first.options for b in second.options]
-    weights = [0.45 ** (i + j) for i in range(len(first.options)) for j in range(len(second.options))]
-    return Menu(pairs, weights)
-
-
-__all__ = ["menu", "nonfinite", "noun_phrase", "question", "statement"]
+def product(prepositions: Sequence[str], names: Sequence[str]) -> Menu[str]:
+    """The menu of all prepositions with all names of a place."""
+    pairs = [
+        (USUAL ** (i + j), f"{preposition} {name}")
+        for i, preposition in enumerate(prepositions)
+        for j, name in enumerate(names)
+    ]
+    return Menu([text for _, text in pairs], [weight for weight, _ in pairs])

@@ -134,8 +134,6 @@ def noun_phrase(phrase: Phrase, case: str) -> str:
     """A phrase in a case, its relative clause included."""
     if phrase.personal:
         return phrase.personal[CASES.index(case)]
-    if phrase.pronoun == "man":
-        return "man"
     assert phrase.noun is not None
     if phrase.noun.name:
         return phrase.noun.german

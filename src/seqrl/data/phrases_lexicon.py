@@ -736,6 +736,10 @@ PRONOUNS = {
     "formal": Pronoun("sie", "sie", "ihnen", "ihr", "p", "you", "you", "your", "p"),
     "er_it": Pronoun("er", "ihn", "ihm", "sein", "3s", "it", "it", "its", "3s"),
     "sie_it": Pronoun("sie", "sie", "ihr", "ihr", "3s", "it", "it", "its", "3s"),
+    "wer": Pronoun("wer", "wen", "wem", "sein", "3s", "who", "who", "their", "3s"),
+    "man": Pronoun("man", "einen", "einem", "sein", "3s", "you", "you", "your", "p"),
+    "people": Pronoun("man", "einen", "einem", "sein", "3s", "people", "people", "their", "p"),
+    "one": Pronoun("man", "einen", "einem", "sein", "3s", "one", "one", "one's", "3s"),
     "es_it": Pronoun("es", "es", "ihm", "sein", "3s", "it", "it", "its", "3s"),
 }
 

@@ -167,9 +167,9 @@ class WandbMirror:
     def _remove_earlier_records(self) -> None:
         """Remove what earlier attempts of this run left: all of it is in `metrics.jsonl`."""
         current = Path(self._run.settings.sync_dir)
-        for earlier in current.parent.glob(f"*run-*-{self._run_id}"):
+        for earlier in current.parent.glob(f"*run-*-{self._run_id}*"):
             if earlier.name != current.name:
-                shutil.rmtree(earlier)
+                shutil.rmtree(earlier, ignore_errors=True)
 
     def _log_artifact(
         self, name: str, files: list[Path], *, policy: Literal["mutable", "immutable"]
