@@ -52,6 +52,7 @@ GROUPS = {
     ("present", "now"): "be:present V:ing",
     ("present", "future"): "will V:base / be:present going to V:base / be:present V:ing",
     ("present", "since"): "have:present been V:ing / have:present V:participle",
+    ("present", "consequence"): "will V:base / V:present",
     ("present", ""): "be:present V:ing / V:present",
     ("perfect", "past"): "V:past",
     ("perfect", "recent"): "have:present V:participle / V:past",
@@ -66,6 +67,7 @@ GROUPS = {
 STATE_GROUPS = {
     ("present", "since"): "have:present V:participle",
     ("present", "future"): "will V:base",
+    ("present", "consequence"): "will V:base / V:present",
     ("perfect", "recent"): "have:present V:participle / V:past",
     ("perfect", "yet"): "have:present V:participle",
     ("pluperfect", ""): "have:past V:participle",
@@ -246,6 +248,7 @@ class Roles:
         self.agent: Phrase | None = None
         self.negated = clause.negated
         self.verb = Rendering("be")
+        self.passive = False
         if clause.verb:
             self.verb = clause.verb.english.draw(rng)
         if thing is None:
@@ -268,6 +271,7 @@ class Roles:
         verb = self.verb
         words = f"{inflected(verb.head, 'participle')} {verb.particle} {verb.after}".split()
         self.verb = Rendering("be", " ".join(words))
+        self.passive = True
         self.subject, self.object = thing, None
         self.agent = None if clause.subject.pronoun == NOBODY else clause.subject
 
@@ -279,7 +283,7 @@ class Roles:
             self.object = thing._replace(determiner="any")
 
 
-def group_of(clause: Clause, head: str, passive: bool, rng: Random) -> str:
+def group_of(clause: Clause, roles: Roles, rng: Random) -> str:
     """The verb group for the clause's tense, time and modality."""
     if clause.gern:
         return pick(rng, GERN)
@@ -287,7 +291,7 @@ def group_of(clause: Clause, head: str, passive: bool, rng: Random) -> str:
     if clause.modal:
         return clause.modal.english[tense, clause.negated].draw(rng)
     timing = "yet" if clause.yet else clause.timing
-    if "t" in clause.flags or (head == "be" and not passive):
+    if "t" in clause.flags or (roles.verb.head == "be" and not roles.passive):
         default = "V:present" if clause.tense == "present" else "V:past"
         return pick(rng, STATE_GROUPS.get((clause.tense, timing), default))
     return pick(rng, GROUPS[clause.tense, timing])
@@ -299,12 +303,14 @@ def complements(clause: Clause, roles: Roles, rng: Random) -> str:
     thing = noun_phrase(roles.object, rng) if roles.object else ""
     words = [verb.after, thing]
     if verb.particle:
-        split = thing and (roles.object and roles.object.pronoun or rng.random() < 0.4)
+        long = roles.object is not None and roles.object.relative is not None
+        pronoun = roles.object is not None and roles.object.pronoun
+        split = pronoun or (not long and rng.random() < 0.4)
         words = [thing, verb.particle] if split else [verb.particle, thing]
     if clause.recipient:
         recipient = noun_phrase(clause.recipient, rng)
-        pronoun = roles.object is not None and roles.object.pronoun
-        if verb.shifts and not pronoun and (roles.object is None or rng.random() < 0.7):
+        moved = rng.random() < 0.7 or bool(roles.object and roles.object.relative)
+        if verb.shifts and moved and not (roles.object and roles.object.pronoun):
             words = [recipient, thing]
         else:
             words = [thing, verb.after, verb.recipient, recipient]
@@ -328,8 +334,7 @@ def statement(clause: Clause, rng: Random, *, fronting: bool = False) -> str:
     """
     roles = Roles(clause, rng)
     subject = noun_phrase(roles.subject, rng, subject=True)
-    passive = bool(roles.verb.head == "be" and clause.verb and "t" not in clause.flags)
-    group = group_of(clause, roles.verb.head, passive, rng)
+    group = group_of(clause, roles, rng)
     person = person_of(roles.subject)
     auxiliary, rest = verb_group(group, roles.verb.head, person, split=roles.negated)
     inner = clause.adverb.english.draw(rng) if clause.adverb else ""
@@ -353,7 +358,7 @@ def statement(clause: Clause, rng: Random, *, fronting: bool = False) -> str:
 def question(clause: Clause, rng: Random) -> str:
     """A clause with its auxiliary before the subject."""
     roles = Roles(clause, rng)
-    group = group_of(clause, roles.verb.head, False, rng)
+    group = group_of(clause, roles, rng)
     person = person_of(roles.subject)
     auxiliary, rest = verb_group(group, roles.verb.head, person, split=True)
     inner = clause.adverb.english.draw(rng) if clause.adverb else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqrl.data.phrases_lexicon import PRONOUNS, REFLEXIVES, SECOND_PERSONS, Verb
+from seqrl.data.phrases_lexicon import FIRST_PERSONS, PRONOUNS, REFLEXIVES, SECOND_PERSONS, Verb
 from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase
 
 CASES = ("nom", "acc", "dat", "gen")
@@ -178,6 +178,8 @@ def present(verb: Verb, person: str) -> str:
     if person == "3s":
         return verb.third
     if person == "1s":
+        if verb.stem in FIRST_PERSONS:
+            return FIRST_PERSONS[verb.stem]
         return verb.stem[:-1] + ("e" if verb.stem.endswith("ern") else "")
     if verb.third in SECOND_PERSONS:
         return SECOND_PERSONS[verb.third]
@@ -277,15 +279,20 @@ def middle(clause: Clause) -> dict[str, str]:
 def sentence(clause: Clause, order: str) -> str:
     """The clause with its verb second (main), first (question), last (final), or as zu-infinitive.
 
-    A name of a part as `clause.front` puts that part before the verb of a main clause.
+    A name of a part as `clause.front` puts that part before the verb of a main clause. A
+    relative clause of the object follows the verb's second part.
     """
+    finite, end = predicate(clause)
+    late = ""
+    if order == "main" and end and clause.object and clause.object.relative:
+        late = f", {relative_clause(clause.object.relative)}"
+        clause = clause._replace(object=clause.object._replace(relative=None))
     parts, small = middle(clause), pronouns(clause)
     subject = ""
     if clause.passive and clause.object:
         subject = "" if clause.object.pronoun == GAP else noun_phrase(clause.object, "nom")
     elif clause.subject.pronoun != GAP:
         subject = noun_phrase(clause.subject, "nom")
-    finite, end = predicate(clause)
     if order == "zu":
         words = [*small, *parts.values(), to_infinitive(clause)]
     elif order == "final":
@@ -295,7 +302,7 @@ def sentence(clause: Clause, order: str) -> str:
         words = [finite, subject, *small, *parts.values(), end]
     elif clause.front in parts:
         front = parts.pop(clause.front)
-        words = [front, finite, subject, *small, *parts.values(), end]
+        words = [front, finite, subject, *small, *parts.values(), end, late]
     else:
-        words = [subject, finite, *small, *parts.values(), end]
+        words = [subject, finite, *small, *parts.values(), end, late]
     return " ".join(word for word in words if word)

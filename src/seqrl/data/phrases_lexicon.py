@@ -127,42 +127,30 @@ class Adverb(NamedTuple):
 PERSONS = """
 mann m männer       | male                | man:men
 frau f frauen       | female              | woman:women
+mann m männer       | male spouse         | husband
+frau f frauen       | female spouse       | wife:wives
 freund m freunde    | male                | friend
 lehrer m lehrer     | male job            | teacher
 schwester f schwestern | female kin       | sister
 bruder m brüder     | male kin            | brother
 freundin f freundinnen | female           | friend
-kind n kinder       | child               | child:children
-mutter f mütter     | female kin          | mother / mum
-vater m väter       | male kin            | father / dad
+kind n kinder       | young               | child:children
+mutter f mütter     | female kin unique   | mother / mum
+vater m väter       | male kin unique     | father / dad
 lehrerin f lehrerinnen | female job       | teacher
 arzt m ärzte        | male job            | doctor
 nachbar w nachbarn  | male                | neighbour
 sohn m söhne        | male kin            | son
 tochter f töchter   | female kin          | daughter
-junge w jungen      | male                | boy
+junge w jungen      | male young          | boy
 nachbarin f nachbarinnen | female         | neighbour
-chef m chefs        | male                | boss
-ärztin f ärztinnen  | female job          | doctor
 tante f tanten      | female kin          | aunt
-onkel m onkel       | male kin            | uncle
 student w studenten | male job            | student
 gast m gäste        | male                | guest
 polizist w polizisten | male job          | police officer / policeman:policemen
-großmutter f großmütter | female kin      | grandmother / grandma
-großvater m großväter | male kin          | grandfather / grandpa
-kollege w kollegen  | male                | colleague
-kunde w kunden      | male                | customer / client
 leiter m leiter     | male                | manager / head
-verkäuferin f verkäuferinnen | female job | shop assistant / saleswoman:saleswomen
 koch m köche        | male job            | cook / chef
-kellnerin f kellnerinnen | female job     | waitress:waitresses
 bauer w bauern      | male job            | farmer
-dieb m diebe        | male                | thief:thieves
-bäcker m bäcker     | male job            | baker
-sängerin f sängerinnen | female job       | singer
-zeuge w zeugen      | male                | witness:witnesses
-dichter m dichter   | male job            | poet
 """
 
 NAMES = "anna:f peter:m maria:f paul:m julia:f martin:m eva:f karl:m"
@@ -181,12 +169,12 @@ apfel m äpfel       | food                           | apple
 kaffee m -          | drink mass hot                 | coffee
 tür f türen         | openable paintable             | door
 fenster n fenster   | openable cleanable             | window
-tasche f taschen    | thing goods stolen load held   | bag / purse
+tasche f taschen    | thing goods stolen load held   | bag
 zug m züge          | transport awaited              | train
 brot n -            | food mass baked                | bread
 zeitung f zeitungen | text delivered                 | newspaper / paper
 tisch m tische      | furniture surface              | table
-bild n bilder       | picture paintwork hung gift liked | picture / painting
+bild n bilder       | picture paintwork hung gift liked | picture
 katze f katzen      | animal missed                  | cat
 fahrrad n fahrräder | vehicle costly fixable stolen loan | bicycle / bike
 stadt f städte      | sight                          | city / town
@@ -205,69 +193,37 @@ mantel m mäntel     | clothes warmwear               | coat
 fernseher m fernseher | appliance costly fixable     | television / TV
 computer m computer | appliance costly fixable       | computer
 suppe f suppen      | food dish hot                  | soup
-foto n fotos        | picture gift delivered hung    | photo / photograph
+foto n fotos        | picture gift delivered hung    | photo
 lampe f lampen      | appliance fixable hung         | lamp / light
-blume f blumen      | gift goods                     | flower
 milch f -           | drink mass                     | milk
 prüfung f prüfungen | event task                     | exam / test
 kleid n kleider     | clothes                        | dress:dresses
-schuh m schuhe      | clothes                        | shoe
 brille f brillen    | thing worn                     | !glasses
 konzert n konzerte  | event liked                    | concert
 bett n betten       | furniture surface              | bed
-aufgabe f aufgaben  | puzzle idea task               | task / exercise
 uhr f uhren         | worn gift stolen               | watch:watches
 sprache f sprachen  | learnable task idea            | language
 reise f reisen      | dream                          | trip / journey
 fehler m fehler     | mistake                        | mistake / error
 geschenk n geschenke | thing delivered gift load     | present / gift
 wein m -            | drink mass goods               | wine
-käse m -            | food mass                      | cheese
-fisch m fische      | food dish                      | fish:fish
 birne f birnen      | food                           | pear
 birne f birnen      | fitting                        | light bulb / bulb
 schloss n schlösser | sight                          | castle
 schloss n schlösser | fixable fitting                | lock
 schrank m schränke  | furniture container            | cupboard / wardrobe
-jacke f jacken      | clothes warmwear               | jacket
 hose f hosen        | clothes                        | !trousers / !pants
 bank f bänke        | paintable surface              | bench:benches
 rechnung f rechnungen | bill                         | bill
 karte f karten      | picture                        | map
 karte f karten      | written                        | postcard / card
 karte f karten      | ticket                         | ticket
-flasche f flaschen  | openable thing                 | bottle
-roman m romane      | text written                   | novel
 decke f decken      | washable thing                 | blanket
 decke f decken      | ceiling                        | ceiling
-gedicht n gedichte  | text written learnable         | poem
 sitzung f sitzungen | event                          | meeting
-ei n eier           | food dish                      | egg
-pferd n pferde      | animal loan                    | horse
-bier n -            | drink mass                     | beer
 ball m bälle        | catch thing                    | ball
 kirche f kirchen    | sight built                    | church:churches
-vogel m vögel       | animal catch                   | bird
-messer n messer     | thing shelved                  | knife:knives
-hochzeit f hochzeiten | event dream                  | wedding
-termin m termine    | date                           | appointment
 leiter f leitern    | load thing                     | ladder
-radio n radios      | appliance fixable              | radio
-brücke f brücken    | built sight                    | bridge
-schokolade f -      | food mass gift                 | chocolate
-hut m hüte          | clothes                        | hat
-bericht m berichte  | text written awaited           | report
-maschine f maschinen | fixable appliance             | machine
-turm m türme        | built sight                    | tower
-schere f scheren    | thing shelved                  | !scissors
-kuh f kühe          | animal                         | cow
-gericht n gerichte  | dish food                      | dish:dishes / meal
-museum n museen     | sight                          | museum
-spiegel m spiegel   | hung costly                    | mirror
-hahn m hähne        | animal                         | rooster / cock
-hahn m hähne        | fitting fixable                | tap
-maus f mäuse        | catch                          | mouse:mice
-schaf n schafe      | animal                         | sheep:sheep
 """
 
 # --- Verbs --------------------------------------------------------------------------------
@@ -317,7 +273,6 @@ bleiben bleibt geblieben     | loc                         | stay / remain      
 an·ziehen zieht angezogen    | acc clothes                 | put +on                |
 kochen kocht gekocht         | acc dish                    | cook / make            | pb
 ein·kaufen kauft eingekauft  |                             | go shopping / do the shopping | p
-lachen lacht gelacht         |                             | laugh                  | m
 erzählen erzählt erzählt     | dat acc story               | tell ~to               |
 tragen trägt getragen        | acc load                    | carry                  | b
 tragen trägt getragen        | acc clothes worn            | wear                   |
@@ -325,7 +280,6 @@ bezahlen bezahlt bezahlt     | acc bill                    | pay                
 zu·machen macht zugemacht    | acc openable                | close / shut           |
 an·schalten schaltet angeschaltet | acc appliance          | turn +on / switch +on  |
 aus·schalten schaltet ausgeschaltet | acc appliance        | turn +off / switch +off |
-putzen putzt geputzt         | acc cleanable               | clean / wash           | b
 waschen wäscht gewaschen     | acc washable clothes        | wash                   | b
 erinnern erinnert erinnert   | an acc person event dream   | remember               | rt
 interessieren interessiert interessiert | für acc learnable text | be interested in | rt
@@ -334,13 +288,9 @@ leihen leiht geliehen        | dat acc lent loan text      | lend ~to           
 leihen leiht geliehen        | acc lent loan               | borrow                 | R
 an·sehen sieht angesehen     | acc film                    | watch / see            | R
 an·sehen sieht angesehen     | acc picture                 | look at                | R
-kennen·lernen lernt kennengelernt | acc person             | meet / get to know     | p
-ein·schlafen schläft eingeschlafen |                       | fall asleep            | sm
 liegen liegt gelegen         | on                          | lie                    |
 singen singt gesungen        | acc song                    | sing                   | pmb
-tanzen tanzt getanzt         |                             | dance                  | pm
 stellen stellt gestellt      | acc furniture load onto     | put / place            |
-legen legt gelegt            | acc shelved onto            | put / lay              |
 verkaufen verkauft verkauft  | acc costly goods built      | sell                   | b
 zu·hören hört zugehört       | dat person                  | listen to              |
 um·ziehen zieht umgezogen    |                             | move / move house      | s
@@ -351,33 +301,14 @@ lösen löst gelöst            | acc puzzle                  | solve           
 fliegen fliegt geflogen      | far                         | fly                    | s
 auf·räumen räumt aufgeräumt  | acc room                    | tidy +up / clean +up   | b
 schicken schickt geschickt   | dat acc delivered text      | send ~to               |
-antworten antwortet geantwortet | auf acc asked            | answer / reply to      |
 mit·bringen bringt mitgebracht | acc gift drink food       | bring / bring along    |
-aus·ruhen ruht ausgeruht     |                             | rest / take a rest     | rp
 beeilen beeilt beeilt        |                             | hurry / hurry up       | r
-weg·werfen wirft weggeworfen | acc thing text              | throw +away            | b
 erklären erklärt erklärt     | dat acc puzzle idea         | explain >to            |
 streichen streicht gestrichen | acc paintable ceiling      | paint                  | b
 aus·tauschen tauscht ausgetauscht | acc fitting            | replace / change       | b
-an·probieren probiert anprobiert | acc clothes             | try +on                |
-träumen träumt geträumt      | von dat dream person        | dream of / dream about |
-teil·nehmen nimmt teilgenommen | an dat event              | take part in / participate in |
-bauen baut gebaut            | acc built                   | build                  | b
 stehlen stiehlt gestohlen    | dat acc stolen lent         | steal >from            | b
-malen malt gemalt            | acc paintwork animal        | paint                  | b
-verlaufen verläuft verlaufen |                             | get lost               | rp
-unterhalten unterhält unterhalten | mit dat person         | chat with / talk to    | rp
 ärgern ärgert geärgert       | über acc mistake bill       | be annoyed about / get annoyed about | r
-verlieben verliebt verliebt  | in acc person               | fall in love with      | r
-füttern füttert gefüttert    | acc animal                  | feed                   | b
 vor·lesen liest vorgelesen   | dat acc text story          | read ~to               |
-fangen fängt gefangen        | acc catch                   | catch                  | b
-hin·legen legt hingelegt     |                             | lie down               | r
-erkälten erkältet erkältet   |                             | catch a cold / get a cold | r
-vermissen vermisst vermisst  | acc person missed           | miss                   | t
-weinen weint geweint         |                             | cry                    | 
-zurück·geben gibt zurückgegeben | dat acc text lent loan   | return >to / give back >to |
-lügen lügt gelogen           |                             | lie / tell lies        |
 """
 
 THING_VERBS = {
@@ -413,8 +344,9 @@ hängen hängt gehangen        | wall         | hang / be      | t
 """,
 }
 
-SECOND_PERSONS = {"hält": "hältst", "unterhält": "unterhältst"}
-"""Second persons singular that the rule does not give."""
+FIRST_PERSONS = {"wissen": "weiß"}
+SECOND_PERSONS = {"hält": "hältst", "unterhält": "unterhältst", "weiß": "weißt"}
+"""Forms of the singular that the rules do not give."""
 
 # --- English irregular forms ----------------------------------------------------------------
 
@@ -427,7 +359,7 @@ give gave given, go went gone, hang hung hung, have had had, hear heard heard, k
 lay laid laid, leave left left, lend lent lent, lose lost lost, make made made, meet met met,
 pay paid paid, put put put, read read read, ring rang rung, run ran run, say said said,
 see saw seen, sell sold sold, send sent sent, shut shut shut, sing sang sung, sleep slept slept,
-speak spoke spoken, steal stole stolen, take took taken, tell told told, think thought thought,
+speak spoke spoken, steal stole stolen, take took taken, lie lay lain, tell told told, think thought thought,
 throw threw thrown, understand understood understood, wear wore worn, write wrote written
 """
 
@@ -439,37 +371,25 @@ DOUBLED = frozenset("begin chat forget get plan put run shop shut stop".split())
 
 ADJECTIVES = """
 neu neuer               | goods costly clothes text appliance vehicle furniture fixable | new
-alt älter               | person goods costly clothes built furniture animal sight      | old
+alt älter               | grown goods costly clothes built furniture animal sight      | old
 groß größer             | built room furniture load animal surface sight               | big / large
-klein kleiner           | child built room furniture load animal thing                  | small / little
+klein kleiner           | young built room furniture load animal thing                  | small / little
 gut besser              | text food drink film job                                      | good
 schön schöner           | clothes picture song sight gift                               | beautiful / nice / lovely
-jung jünger             | person                                                        | young
+jung jünger             | grown                                                        | young
 rot röter               | clothes vehicle thing                                         | red
 teuer:teur teurer       | costly clothes worn                                           | expensive
 interessant interessanter | text film story                                             | interesting
 schwer schwerer         | load                                                          | heavy
 schwer schwerer         | puzzle task                                                   | difficult / hard
 nett netter             | person                                                        | nice / kind
-blau blauer             | clothes vehicle thing                                         | blue
 wichtig wichtiger       | date delivered asked awaited                                  | important
 lang länger             | text film story                                               | long
 kalt kälter             | drink food room                                               | cold
-billig billiger         | costly clothes worn                                           | cheap
-müde müder              | person                                                        | tired
 leicht leichter         | load                                                          | light
 leicht leichter         | puzzle task                                                   | easy / simple
 warm wärmer             | warmwear room                                                 | warm
-langweilig langweiliger | text film event                                               | boring / dull
-freundlich freundlicher | person                                                        | friendly
-berühmt berühmter       | sight job                                                     | famous
-schwarz schwärzer       | clothes animal vehicle                                        | black
-heiß heißer             | hot                                                           | hot
-fleißig fleißiger       | person                                                        | hard-working / diligent
-frisch frischer         | food                                                          | fresh
 schnell schneller       | vehicle transport                                             | fast / quick
-reich reicher           | person                                                        | rich / wealthy
-seltsam seltsamer       | story idea dream                                              | strange / odd
 """
 
 STATES = """
@@ -478,13 +398,9 @@ krank | ill / sick
 glücklich | happy
 traurig | sad
 hungrig | hungry
-zufrieden | satisfied / content
-wütend | angry
-nervös | nervous
 zu hause | at home
 allein | alone
 fertig | ready / done
-einsam | lonely
 """
 """What a person is for a while; never before a noun here."""
 
@@ -700,6 +616,96 @@ dürfen darf darfst dürfen durfte durftest durften
   | be:past allowed to V:base | be:past allowed to V:base
 """
 
+# --- Words that join clauses ------------------------------------------------------------------
+
+# German | English | when the main and the subordinate clause are (see phrases.TENSES)
+SUBORDINATORS = """
+weil | because / since / as | any
+wenn | if / when | condition
+obwohl | although / even though / though | any
+als | when | past
+bevor | before | past
+nachdem | after | anterior
+da | as / since / because | any
+"""
+
+# German | English with its comma | where the German verb stands after it
+CONNECTORS = """
+und | and / , and | main
+aber | , but | main
+deshalb | , so / , which is why | question
+denn | because / as | main
+und dann | and then / , and then | question
+"""
+
+# as verbs above, with a last column: dass, ob, w (wo, wann, warum)
+ATTITUDES = """
+glauben glaubt geglaubt | | think / believe                  | t  | dass
+wissen weiß gewusst     | | know                             | t  | ob w
+sagen sagt gesagt       | | say                              | t  | dass
+wissen weiß gewusst     | | know                             | t  | dass
+fragen fragt gefragt    | | wonder                           | rt | ob w
+hoffen hofft gehofft    | | hope                             | t  | dass
+fragen fragt gefragt    | | ask                              | t  | ob w
+freuen freut gefreut    | | be glad / be happy / be pleased  | rt | dass
+hören hört gehört       | | hear                             | t  | dass
+meinen meint gemeint    | | think                            | t  | dass
+vergessen vergisst vergessen | | forget                      | t  | dass w
+merken merkt gemerkt    | | notice / realize                 | t  | dass
+"""
+
+# as verbs above; the English says which form follows
+CONTROL = """
+versuchen versucht versucht | | try to
+an·fangen fängt angefangen  | | start to / begin to / start -ing
+vergessen vergisst vergessen | | forget to
+hoffen hofft gehofft        | | hope to                      | t
+vor·haben hat vorgehabt     | | plan to / intend to          | t
+auf·hören hört aufgehört    | | stop -ing
+beschließen beschließt beschlossen | | decide to
+versprechen verspricht versprochen | | promise to
+weigern weigert geweigert   | | refuse to                    | rt
+"""
+
+# German | English | form that follows
+PURPOSES = """
+um | to / in order to | base
+ohne | without | ing
+statt | instead of | ing
+"""
+
+INTERROGATIVES = """
+wann | when
+warum | why
+wo | where
+"""
+
+# es ist ..., dass
+IMPRESSIONS = """
+schade | a pity / a shame
+möglich | possible
+schön | nice / great
+klar | clear / obvious
+seltsam | strange / odd
+"""
+
+# es ist ..., zu
+TASKS = """
+schwer | hard / difficult
+wichtig | important
+leicht | easy
+schön | nice / lovely
+verboten | forbidden / not allowed
+gefährlich | dangerous
+"""
+
+DEGREES = """
+sehr | very / really
+zu | too
+ziemlich | quite / rather / pretty
+nicht | not
+"""
+
 GERN = "like:present to V:base / like:present V:ing / enjoy:present V:ing"
 """What "gern" makes of a verb in the present."""
 
@@ -784,6 +790,8 @@ def _noun(cells: list[str], common: tuple[str, ...] = ()) -> Noun:
         genitive = german
     if gender == "w":
         genitive = plural
+    if "person" in common and "young" not in classes:
+        classes = (*classes, "grown")
     return Noun(
         german=german,
         gender="m" if gender == "w" else gender,
@@ -911,6 +919,18 @@ RELATION = Menu(rows(RELATIONS), zipf(len(rows(RELATIONS)), 2))
 UNIT = Menu(rows(UNITS), zipf(len(rows(UNITS)), 3))
 DAY = Menu(rows(DAYS), zipf(7, 4))
 MONTH = Menu(rows(MONTHS), zipf(len(rows(MONTHS)), 3))
+SUBORDINATOR = Menu(rows(SUBORDINATORS), zipf(len(rows(SUBORDINATORS)), 3))
+CONNECTOR = Menu(rows(CONNECTORS), zipf(len(rows(CONNECTORS)), 3))
+ATTITUDE = Menu(
+    [(_verb(cells), Menu(cells[4].split(), [1] * len(cells[4].split()))) for cells in rows(ATTITUDES)],
+    zipf(len(rows(ATTITUDES)), 4),
+)
+CONTROLLED = _verbs(CONTROL)
+PURPOSE = Menu(rows(PURPOSES), [5, 2, 1])
+INTERROGATIVE = _adverbs(INTERROGATIVES)
+IMPRESSION = _adverbs(IMPRESSIONS)
+TASK = _adverbs(TASKS)
+DEGREE = _adverbs(DEGREES)
 CLOCK = Menu(rows(CLOCKS), [5, 2, 1, 1])
 
 

@@ -20,7 +20,9 @@ from seqrl.data.phrases_lexicon import (
     MONTH,
     MOOD,
     OBJECTS,
+    PEOPLE,
     PROCESSES,
+    QUALITIES,
     RELATION,
     SPOTS,
     STATE,
@@ -37,7 +39,7 @@ from seqrl.data.phrases_lexicon import (
     nouns,
     zipf,
 )
-from seqrl.data.phrases_meaning import GAP, Clause, Phrase, reference
+from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase, reference
 
 NAME = Menu(CALLED, zipf(len(CALLED), 2))
 PRONOUN = Menu(["er", "ich", "sie", "wir", "du", "they"], [6, 5, 5, 4, 3, 1])
@@ -68,6 +70,10 @@ PAST = Menu(
 )
 ANY = Menu([*PRESENT.options, *PAST.options], [20, 14, 8, 8, 4, 5, 24, 7, 10, 30, 32, 17, 14])
 HYPOTHESIS = Menu([("present", "habit"), ("present", "modal")], [3, 1])
+CONSEQUENCE = Menu(
+    [("present", "consequence"), ("future", ""), ("present", "modal")], [4, 1, 2]
+)
+NARRATIVE = Menu([("perfect", "past"), ("past", "modal")], [4, 1])
 ANTERIOR = Menu([("pluperfect", "")])
 SIMPLE_PAST = Menu([("perfect", "past")])
 STATIC = Menu([("present", ""), ("perfect", ""), ("present", "habit")], [5, 3, 2])
@@ -81,6 +87,9 @@ UNWANTED = frozenset(
 )
 """Verbs for what is not done on purpose or not at a moment: no modal, no "gern", no "now"."""
 
+SPOUSES = frozenset(noun.german for noun in PEOPLE if "spouse" in noun.classes)
+"""Man and woman, who are husband and wife after a possessive, and never otherwise."""
+
 DEFINITE = ("der", "mein", "dieser", "genitiv")
 
 
@@ -91,10 +100,13 @@ def nominal(rng: Random, noun: Noun, owner: str = "", *, adjective: float = 0.22
     """A phrase around a noun. `owner` is the subject, whose things they often are."""
     if noun.name:
         return Phrase(noun, determiner="")
-    plural = not noun.mass and rng.random() < 0.25
+    single = noun.mass or "unique" in noun.classes or "spouse" in noun.classes
+    plural = not single and rng.random() < 0.25
     kind = (MASS if noun.mass else PLURAL if plural else SINGULAR).draw(rng)
-    if "kin" in noun.classes and rng.random() < 0.7:
+    if "spouse" in noun.classes or ("kin" in noun.classes and rng.random() < 0.7):
         kind = "mein"
+    elif kind == "mein" and noun.german in SPOUSES:
+        kind = "der"
     if noun.pair and kind in ("jeder", "zahl"):
         kind = "der"
     phrase = Phrase(noun, plural=plural, determiner=kind)
@@ -115,7 +127,7 @@ def possessor(rng: Random) -> Phrase:
     if rng.random() < 0.4:
         return Phrase(NAME.draw(rng), determiner="")
     noun = nouns(("person",)).draw(rng)
-    if "kin" in noun.classes:
+    if "kin" in noun.classes or "spouse" in noun.classes:
         return Phrase(noun, determiner="mein", owner=OWNER.draw(rng))
     return Phrase(noun, plural=rng.random() < 0.15)
 
@@ -353,13 +365,27 @@ def with_time(rng: Random, result: Clause, *, full: bool, given: bool) -> Clause
     if timing == "recent":
         return result._replace(adverb=COMPLETION.draw(rng))
     if timing == "habit":
-        if given and rng.random() < 0.7:
+        if given:
             return result
         if rng.random() < 0.45:
             return result._replace(adverb=FREQUENCY.draw(rng))
-    if not timing or (timing == "past" and not full and rng.random() < 0.6):
+    if timing in ("", "consequence") or (timing == "past" and not full and rng.random() < 0.6):
         return result
-    return result._replace(time=filled(rng, TIME[timing].draw(rng)))
+    time = TIME[timing].draw(rng)
+    while "{clock}" in time.german and ("t" in result.flags or lasting(result)):
+        time = TIME[timing].draw(rng)
+    return result._replace(time=filled(rng, time))
+
+
+def lasting(result: Clause) -> bool:
+    """Whether the clause says where someone lives or stays, which has no hour."""
+    return result.verb is not None and result.verb.where == "loc"
+
+
+def untimed(result: Clause) -> Clause:
+    """The clause without time and place, and with a tense that needs none."""
+    timing = result.timing if result.timing in ("past", "recent", "habit") else ""
+    return result._replace(time=None, place=None, timing=timing)
 
 
 def adorned(rng: Random, result: Clause, *, full: bool) -> Clause:
@@ -401,6 +427,54 @@ def object_is_marked(result: Clause) -> bool:
     return masculine or subject.pronoun in ("ich", "du", "er", "wir")
 
 
+# --- Special clauses -----------------------------------------------------------------------
+
+
+def activity(rng: Random, subject: Phrase) -> Clause:
+    """What someone tries, promises or forgets to do: an action out of time."""
+    verb = ACTIONS.draw(rng)
+    while verb.prefix + verb.stem in UNWANTED or "t" in verb.flags:
+        verb = ACTIONS.draw(rng)
+    about = thing(rng, verb, subject) if verb.case else None
+    recipient = other_person(rng, subject) if verb.recipient else None
+    where = spot(rng, verb) if verb.where else None
+    return adorned(rng, Clause(subject, verb, about, recipient, where), full=False)
+
+
+def passive(rng: Random) -> Clause:
+    """Something is done to something, perhaps by somebody who is named."""
+    verb = PASSIVE_VERBS.draw(rng)
+    agent = person(rng, pronoun=0.0) if rng.random() < 0.3 else Phrase(pronoun=NOBODY)
+    classes = tuple(name for name in verb.objects if name != "person")
+    about = nominal(rng, nouns(classes).draw(rng))
+    if about.determiner not in DEFINITE:
+        about = about._replace(determiner="der")
+    tense, timing = PASSIVE_TIMES.draw(rng)
+    result = Clause(agent, verb, about, tense=tense, timing=timing, passive=True)
+    if timing == "modal":
+        modal = NECESSITY.draw(rng)
+        return result._replace(timing="", modal=modal, negated=rng.random() < 0.2)
+    if timing:
+        result = with_time(rng, result, full=True, given=False)
+    elif rng.random() < 0.2:
+        result = result._replace(negated=True)
+    return arranged(rng, result)
+
+
+_PASSIVE = [
+    verb
+    for verb in ACTIONS.options
+    if "b" in verb.flags and not verb.recipient and verb.objects != ("person",)
+]
+PASSIVE_VERBS = Menu(_PASSIVE, zipf(len(_PASSIVE), 4))
+PASSIVE_TIMES = Menu(
+    [("past", "past"), ("past", ""), ("perfect", ""), ("present", ""), ("present", "modal")],
+    [4, 3, 3, 3, 4],
+)
+POSSIBILITY = Menu([m for m in MODAL_VERBS.options if m.present[0] in ("kann", "darf", "muss")])
+QUALITY = Menu(QUALITIES, zipf(len(QUALITIES), 4))
+NECESSITY = Menu([m for m in MODAL_VERBS.options if m.present[0] in ("muss", "kann", "soll")])
+
 # --- Relative clauses -----------------------------------------------------------------------
 
 
@@ -415,22 +489,27 @@ def verbs_for(classes: tuple[str, ...]) -> Menu[Verb] | None:
     return Menu([v for _, v in fitting], [w for w, _ in fitting]) if fitting else None
 
 
-def relative(rng: Random, phrase: Phrase) -> Phrase:
-    """The phrase with a relative clause, if it can have one."""
+def relative(rng: Random, phrase: Phrase, avoid: Verb | None) -> Phrase:
+    """The phrase with a relative clause, if it can have one, that has another verb."""
     noun = phrase.noun
     if noun is None or noun.name or phrase.determiner in ("mein", "", "genitiv"):
         return phrase
     gap = Phrase(noun, pronoun=GAP, plural=phrase.plural)
     if "person" in noun.classes and rng.random() < 0.6:
         inner = action(rng, ANY, gap, full=False)
-        return phrase._replace(relative=inner._replace(mood=None))
+        while inner.verb is avoid:
+            inner = action(rng, ANY, gap, full=False)
+        return phrase._replace(relative=inner)
     verbs = verbs_for(noun.classes)
-    if verbs is None:
+    if verbs is None or (avoid in verbs.options and len(verbs.options) == 1):
         return phrase
+    verb = verbs.draw(rng)
+    while verb is avoid:
+        verb = verbs.draw(rng)
     subject = person(rng, pronoun=0.6)
     if subject.noun is not None and subject.noun.german == noun.german:
         subject = Phrase(pronoun="ich")
-    inner = action(rng, ANY, subject, verb=verbs.draw(rng), about=gap, full=False)
+    inner = action(rng, ANY, subject, verb=verb, about=gap, full=False)
     return phrase._replace(relative=inner)
 
 

@@ -196,7 +196,10 @@ def load_start(module: nn.Module, weights: Mapping[str, Tensor], network: str) -
 
 def link(source: Path, target: Path) -> None:
     """A second name for the file where the file system allows it, else a copy."""
+    if target.exists() and target.samefile(source):
+        return  # replacing a file by another name of itself would leave both names
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
         os.link(source, temporary)
     except OSError:

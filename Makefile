@@ -1,0 +1,54 @@
+# Every target runs in .venv, which `make install` creates. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqrl needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,g2p,bible]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP)  ## create .venv with pinned versions
+
+.PHONY: train
+train: $(STAMP)  ## MLE, critic and ERAC on the built-in phrases; ends with a table
+	$(BIN)/seqrl-train algorithm=erac
+
+.PHONY: test
+test: $(STAMP)  ## everything that must pass
+	$(BIN)/python -m pytest -m 'not full' tests
+
+.PHONY: test-full
+test-full: $(STAMP)  ## the long versions of the tests too
+	$(BIN)/python -m pytest tests
+
+.PHONY: lint
+lint: $(STAMP)  ## ruff, mypy --strict and the import contracts
+	$(BIN)/ruff check src tests scripts
+	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP)  ## let ruff format and sort imports
+	$(BIN)/ruff check --fix src tests scripts
+	$(BIN)/ruff format src tests scripts
+
+.PHONY: wheel
+wheel: $(STAMP)  ## build dist/*.whl, configuration included
+	$(BIN)/python -m build --wheel
+
+.PHONY: clean
+clean:  ## remove caches and built files; outputs and .venv stay
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

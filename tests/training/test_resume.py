@@ -1,0 +1,264 @@
+"""A run that is stopped and continued is the run that was not: weights and metrics, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from seqrl.build import build_network, build_task, check, plain, run_folder, vocabularies
+from seqrl.cli import running
+from seqrl.cli.configuration import conf_folder
+from seqrl.training.checkpoint import load_weights
+
+WORDS = ("haus", "hund", "katze", "baum", "rot", "blau", "alt", "neu")
+TRANSLATIONS = ("house", "dog", "cat", "tree", "red", "blue", "old", "new")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Forty training pairs and a few for dev and test, of a language with eight words."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rng = random.Random(1)
+    for split, size in (("train", 40), ("dev", 6), ("test", 6)):
+        rows = [[rng.randrange(8) for _ in range(rng.randint(2, 6))] for _ in range(size)]
+        for side, words in (("de", WORDS), ("en", TRANSLATIONS)):
+            text = "".join(" ".join(words[i] for i in row) + "\n" for row in rows)
+            (folder / f"{split}.{side}").write_text(text)
+    return folder
+
+
+def configured(corpus: Path, outputs: Path, *overrides: str) -> dict[str, Any]:
+    """The configuration of a tiny run: ten updates an epoch, dropout on."""
+    settings = [
+        "task=text",
+        f"task.data_dir={corpus}",
+        "task.source=de",
+        "task.target=en",
+        "task.max_unknown=1",
+        f"outputs={outputs}",
+        "device=cpu",
+        "tracker=none",
+        "decoding=greedy",
+        "decoding.max_length=12",
+        "model.hidden=8",
+        "model.embedding=8",
+        "trainer.max_epochs=2",
+        "trainer.log_every=3",
+        "trainer.save_every=4",
+        *(f"task.budget.{role}.batch_size=4" for role in ("actor", "critic", "joint")),
+        *overrides,
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        config = plain(compose(config_name="train", overrides=settings))
+    check(config)
+    return config
+
+
+def train(config: dict[str, Any]) -> tuple[int, Path]:
+    return running.run_training(config), run_folder(config)
+
+
+class After:
+    """Asks for a stop after so many updates of the whole process."""
+
+    def __init__(self, updates: int) -> None:
+        self.left = updates
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def train_in_pieces(
+    config: dict[str, Any], pieces: list[int], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Stop after each of `pieces` updates, then run to the end."""
+    for updates in pieces:
+        monkeypatch.setattr(running, "Interruption", lambda updates=updates: After(updates))
+        code, _ = train(config)
+        assert code == 75
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    code, folder = train(config)
+    assert code == 0
+    return folder
+
+
+def same_weights(first: Path, second: Path) -> None:
+    names = sorted(path.parent.name for path in first.glob("checkpoints/*/best.safetensors"))
+    assert names
+    for name in names:
+        ours = load_weights(first / "checkpoints" / name / "best.safetensors")
+        theirs = load_weights(second / "checkpoints" / name / "best.safetensors")
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert torch.equal(ours[key], theirs[key]), f"{name}: {key}"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "pieces"),
+    [
+        pytest.param("mle", [7], id="mle-mid-epoch"),
+        pytest.param("mle", [10], id="mle-epoch-end"),
+        pytest.param("raml", [3, 9], id="raml-twice"),
+        pytest.param("erac", [13], id="erac-in-actor"),
+        pytest.param("erac", [27], id="erac-in-critic"),
+        pytest.param("erac", [19], id="erac-before-the-actors-last-update"),
+        pytest.param("erac", [21], id="erac-after-the-critics-first-update"),
+        pytest.param("erac", [5, 18, 22, 4], id="erac-four-times"),
+        pytest.param("ac", [47], id="ac-in-joint"),
+    ],
+)
+def test_a_stopped_run_continues_bit_for_bit(
+    algorithm: str,
+    pieces: list[int],
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    code, whole = train(configured(corpus, tmp_path / "whole", f"algorithm={algorithm}"))
+    assert code == 0
+    config = configured(corpus, tmp_path / "pieces", f"algorithm={algorithm}")
+    stopped = train_in_pieces(config, pieces, monkeypatch)
+    same_weights(whole, stopped)
+    assert (whole / "metrics.jsonl").read_bytes() == (stopped / "metrics.jsonl").read_bytes()
+    assert (whole / "test.hyp.txt").read_bytes() == (stopped / "test.hyp.txt").read_bytes()
+
+
+def test_a_killed_run_without_a_new_checkpoint_continues_bit_for_bit(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception between checkpoints, as a kill, leaves records behind that must be redone."""
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, whole = train(configured(corpus, tmp_path / "whole", "algorithm=erac"))
+    config = configured(corpus, tmp_path / "killed", "algorithm=erac")
+
+    class Killed(BaseException):
+        pass
+
+    class Kill:
+        def __init__(self) -> None:
+            self.left = 27
+
+        def __call__(self) -> bool:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+            return False
+
+    monkeypatch.setattr(running, "Interruption", Kill)
+    with pytest.raises(Killed):
+        train(config)
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, killed = train(config)
+    same_weights(whole, killed)
+    assert (whole / "metrics.jsonl").read_bytes() == (killed / "metrics.jsonl").read_bytes()
+
+
+def test_stages_are_shared_between_runs(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    outputs = tmp_path / "outputs"
+    train(configured(corpus, outputs, "algorithm=mle"))
+    before = sorted(p.name for p in (outputs / ".stages").iterdir() if p.name != ".locks")
+    capsys.readouterr()
+    _, low = train(configured(corpus, outputs, "algorithm=erac", "algorithm.tau=0.02"))
+    assert "actor: reused, trained before (20 updates" in capsys.readouterr().out
+    _, high = train(configured(corpus, outputs, "algorithm=erac", "algorithm.tau=0.05"))
+    after = sorted(p.name for p in (outputs / ".stages").iterdir() if p.name != ".locks")
+    assert len(before) == 1
+    assert len(after) == 5  # one actor, two critics, two joint stages
+    assert low != high
+    first = load_weights(low / "checkpoints/actor/best.safetensors")
+    second = load_weights(high / "checkpoints/actor/best.safetensors")
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_stage_that_differs_in_anything_that_matters_is_not_reused(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    outputs = tmp_path / "outputs"
+    variants = [
+        [],
+        ["seed=2"],
+        ["model.policy.dropout=0.1"],
+        ["task.budget.actor.clip=1.0"],
+        ["task.budget.actor.optimizers.policy.lr=0.3"],
+        ["trainer.max_epochs=1"],
+        ["decoding.max_length=11"],
+        ["task.filters.max_target_tokens=4"],
+    ]
+    for overrides in variants:
+        train(configured(corpus, outputs, "algorithm=mle", *overrides))
+    folders = [p for p in (outputs / ".stages").iterdir() if p.name != ".locks"]
+    assert len(folders) == len(variants)
+    # and what does not matter: how often it is logged and saved, and names
+    for overrides in (["trainer.log_every=7"], ["trainer.save_every=9"], ["threads=1"]):
+        train(configured(corpus, outputs, "algorithm=mle", *overrides))
+    assert len([p for p in (outputs / ".stages").iterdir() if p.name != ".locks"]) == len(variants)
+
+
+def test_a_finished_run_answers_at_once(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    config = configured(corpus, tmp_path / "outputs", "algorithm=mle")
+    train(config)
+    table = capsys.readouterr().out.split("\n\n", 1)[1]
+    monkeypatch.setattr(running, "train", lambda *_: pytest.fail("it was trained again"))
+    code, _ = train(config)
+    assert code == 0
+    assert table in capsys.readouterr().out
+
+
+def test_init_from_starts_with_the_weights_of_another_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
+    config = configured(
+        corpus,
+        tmp_path / "outputs",
+        "algorithm=mle",
+        f"init_from={first}",
+        "task.budget.actor.optimizers.policy.lr=1e-30",
+    )
+    _, second = train(config)
+    same_weights(first, second)  # nothing can have changed
+    sizes = vocabularies(build_task(config))
+    fresh = build_network(config, "policy", sizes, config["seed"]).state_dict()
+    loaded = load_weights(second / "checkpoints/actor/best.safetensors")
+    assert not torch.equal(fresh["output.weight"], loaded["policy.output.weight"])
+
+
+def test_divergence_is_noticed_at_its_step_and_spares_the_checkpoint(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    config = configured(
+        corpus,
+        tmp_path / "outputs",
+        "algorithm=mle",
+        "task.budget.actor.clip=null",
+        "task.budget.actor.optimizers.policy.lr=3e38",
+    )
+    code, folder = train(config)
+    assert code == 3
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "diverged"
+    assert "gradient of the policy" in status["reason"]
