@@ -46,7 +46,7 @@ format: $(STAMP)  ## let ruff format and sort imports
 
 .PHONY: wheel
 wheel: $(STAMP)  ## build dist/*.whl, configuration included
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build --wheel --no-isolation
 
 .PHONY: clean
 clean:  ## remove caches and built files; outputs and .venv stay

@@ -77,6 +77,13 @@ def test_sacrebleu_reads_the_natural_text() -> None:
     assert other.value == pytest.approx(expected, abs=1e-9)
 
 
+def test_sacrebleu_lc_ignores_case_and_says_so() -> None:
+    texts = ["x"], [("y",)], ["one two four six."], [("One two four six.",)]
+    assert score("sacrebleu_lc", *texts).value == pytest.approx(100.0, abs=1e-9)
+    assert score("sacrebleu", *texts).value < 100
+    assert "case:lc" in score("sacrebleu_lc", *texts).signature
+
+
 @pytest.mark.parametrize("name", ["sacrebleu", "chrf"])
 def test_detokenised_references_are_marked(name: str) -> None:
     natural = score(name, HYPOTHESES, REFERENCES, raw=True)

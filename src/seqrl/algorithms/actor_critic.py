@@ -18,6 +18,7 @@ tau = 0 is the actor-critic of Bahdanau et al. (2016) without its delayed actor.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +32,25 @@ from seqrl.rewards.base import PrefixReward, Reward
 from seqrl.types import Batch, Clock, Trajectories
 
 FORMS = ("paper", "released")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Samples, and what a critic makes of them.
+
+    logits   [N, T, V]  the policy's, detached
+    rewards  [N, T]     r_t
+    values   [N, T, V]  Q(y_<t, .), with gradient
+    error    [N, T]     Q(y_<t, y_t) - Qhat_t, detached, zero at padding
+    loss                the critic's
+    """
+
+    trajectories: Trajectories
+    logits: Tensor
+    rewards: Tensor
+    values: Tensor
+    error: Tensor
+    loss: Tensor
 
 
 class PolicyEvaluation:
@@ -101,8 +121,7 @@ class PolicyEvaluation:
         """
         mask = trajectories.mask
         everywhere = torch.ones_like(mask)
-        taken = values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
-        error = taken - targets
+        error = chosen(values, trajectories) - targets
         spread = values - values.mean(-1, keepdim=True)
         released = self.form == "released"
         squared = error.square() * (0.5 if released else 1.0)
@@ -160,36 +179,47 @@ class CriticTraining(Algorithm):
         return {"critic": self.evaluation.critic}
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        loss, error, rewards, trajectories = self._critic_loss(batch, clock)
-        mask = trajectories.mask
-        self._metrics = {
-            "td_error": error.abs().sum() / mask.sum(),
-            "reward": rewards.sum(1).mean(),
-            "q_loss": loss.detach(),
-        }
-        return {"critic": loss}
-
-    def _critic_loss(
-        self, batch: Batch, clock: Clock
-    ) -> tuple[Tensor, Tensor, Tensor, Trajectories]:
         with torch.no_grad():
             trajectories, logits = propose(self.policy, self.proposal, batch, clock)
+        judged = self.judge(batch, trajectories, logits)
+        self._metrics = diagnostics(judged, batch)
+        return {"critic": judged.loss}
+
+    def judge(self, batch: Batch, trajectories: Trajectories, logits: Tensor) -> Judgement:
+        """What the critic makes of samples, from the policy's logits [N, T, V] along them."""
         rewards = self.reward.increments(trajectories, batch)
-        targets = self.evaluation.targets(batch, trajectories, rewards, logits)
+        targets = self.evaluation.targets(batch, trajectories, rewards, logits.detach())
         values = action_values(self.evaluation.critic, batch, trajectories)
         sentences = batch.total * trajectories.group
         loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
-        return loss, error, rewards, trajectories
+        return Judgement(trajectories, logits.detach(), rewards, values, error, loss)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
-        _, error, _, trajectories = self._critic_loss(batch, clock)
-        return {"td_error": (error.abs().sum(), trajectories.mask.sum())}
+        """The mean absolute TD error; and how far Q is from what the samples came to.
+
+        `return_bias` is the mean of Q(y_<t, y_t) - G_t, `return_error` that of its absolute
+        value, G_t = sum_{k>=t} r_k + tau sum_{k>t} H_k being the return of the sample: a small
+        TD error with a large bias is a critic whose target network has not caught up.
+        """
+        judged = self.judge(batch, *propose(self.policy, self.proposal, batch, clock))
+        mask = judged.trajectories.mask
+        tokens = mask.sum()
+        later = torch.where(mask, entropy(judged.logits), 0.0) * self.evaluation.tau
+        later = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], dim=1)
+        returns = (judged.rewards + later).flip(1).cumsum(1).flip(1)
+        taken = chosen(judged.values, judged.trajectories)
+        gap = torch.where(mask, taken - returns, 0.0)
+        return {
+            "td_error": (judged.error.abs().sum(), tokens),
+            "return_bias": (gap.sum(), tokens),
+            "return_error": (gap.abs().sum(), tokens),
+        }
 
     @torch.no_grad()
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
         values = action_values(self.evaluation.critic, batch, trajectories)
-        taken = values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
+        taken = chosen(values, trajectories)
         return {"reward": self.reward.increments(trajectories, batch), "Q": taken}
 
     def after_update(self, clock: Clock) -> None:
@@ -253,17 +283,14 @@ class ActorCritic(CriticTraining):
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         trajectories, logits = propose(self.policy, self.proposal, batch, clock)
-        rewards = self.reward.increments(trajectories, batch)
-        targets = self.evaluation.targets(batch, trajectories, rewards, logits.detach())
-        values = action_values(self.evaluation.critic, batch, trajectories)
+        judged = self.judge(batch, trajectories, logits)
+        signal = self.signal(judged.values.detach(), judged.logits)
         sentences = batch.total * trajectories.group
-        critic_loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
-        signal = self.signal(values.detach(), logits.detach())
         actor_loss = expected_signal(logits, signal, trajectories.mask, sentences)
         if self.lambda_mle:
             actor_loss = actor_loss + self.lambda_mle * self._likelihood(batch)
-        self._metrics = self._diagnostics(batch, trajectories, rewards, error, values, logits)
-        return {"policy": actor_loss, "critic": critic_loss}
+        self._metrics = diagnostics(judged, batch)
+        return {"policy": actor_loss, "critic": judged.loss}
 
     def signal(self, values: Tensor, logits: Tensor) -> Tensor:
         """Q - tau log pi [N, T, V], what each action is worth."""
@@ -281,34 +308,33 @@ class ActorCritic(CriticTraining):
         return weighted_nll(log_probs, torch.ones_like(log_probs), batch.target_mask, batch.total)
 
     @torch.no_grad()
-    def _diagnostics(
-        self,
-        batch: Batch,
-        trajectories: Trajectories,
-        rewards: Tensor,
-        error: Tensor,
-        values: Tensor,
-        logits: Tensor,
-    ) -> dict[str, Tensor]:
-        mask = trajectories.mask
-        tokens = mask.sum()
-        words = mask.sum(1) - 1
-        given = batch.target_length.repeat_interleave(trajectories.group)
-        total = rewards.sum(1)
-        inside = mask.unsqueeze(-1)
-        return {
-            "td_error": error.abs().sum() / tokens,
-            "reward": total.mean(),
-            "reward_std": total.std(correction=0),
-            "length_ratio": words.sum() / given.sum(),
-            "entropy": torch.where(mask, entropy(logits), 0.0).sum() / tokens,
-            "q_min": values.masked_fill(~inside, float("inf")).min(),
-            "q_max": values.masked_fill(~inside, float("-inf")).max(),
-        }
-
-    @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
         return super().evaluate(batch, clock) | {"nll": reference_nll(self.policy, batch)}
+
+
+@torch.no_grad()
+def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
+    """What tells how samples and critic are doing; Q's range is the first thing to go wrong."""
+    mask = judged.trajectories.mask
+    tokens = mask.sum()
+    words = mask.sum(1) - 1
+    lengths = batch.target_length.repeat_interleave(judged.trajectories.group)
+    total = judged.rewards.sum(1)
+    inside = mask.unsqueeze(-1)
+    return {
+        "td_error": judged.error.abs().sum() / tokens,
+        "reward": total.mean(),
+        "reward_std": total.std(correction=0),
+        "length_ratio": words.sum() / lengths.sum(),
+        "entropy": torch.where(mask, entropy(judged.logits), 0.0).sum() / tokens,
+        "q_min": judged.values.masked_fill(~inside, float("inf")).min(),
+        "q_max": judged.values.masked_fill(~inside, float("-inf")).max(),
+    }
+
+
+def chosen(values: Tensor, trajectories: Trajectories) -> Tensor:
+    """Q(y_<t, y_t) [N, T] of values [N, T, V]."""
+    return values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
 
 
 def propose(

@@ -22,29 +22,8 @@ from typing import NamedTuple
 
 from seqrl.data import phrases_english as english
 from seqrl.data import phrases_german as german
+from seqrl.data import phrases_lexicon as lexicon
 from seqrl.data.corpus import Corpus, Example
-from seqrl.data.phrases_lexicon import (
-    ATTITUDE,
-    CONNECTOR,
-    CONTROLLED,
-    DAYS,
-    DEGREE,
-    FAR_PLACES,
-    IMPRESSION,
-    INTERROGATIVE,
-    MONTHS,
-    NAMES,
-    PURPOSE,
-    SPOTS,
-    SUBORDINATOR,
-    TASK,
-    Adverb,
-    Menu,
-    menu,
-    nouns,
-    pick,
-    rows,
-)
 from seqrl.data.phrases_meaning import Clause, Phrase, reference
 from seqrl.data.phrases_sampling import (
     ANTERIOR,
@@ -54,7 +33,9 @@ from seqrl.data.phrases_sampling import (
     HYPOTHESIS,
     NARRATIVE,
     PAST,
+    POSSIBILITY,
     PRESENT,
+    QUALITY,
     SIMPLE_PAST,
     action,
     activity,
@@ -65,8 +46,24 @@ from seqrl.data.phrases_sampling import (
     relative,
     untimed,
     verbs_for,
-    POSSIBILITY,
-    QUALITY,
+)
+from seqrl.data.phrases_words import (
+    ATTITUDE,
+    CONNECTOR,
+    CONTROLLED,
+    DEGREE,
+    IMPRESSION,
+    INTERROGATIVE,
+    PURPOSE,
+    SPOTS,
+    SUBORDINATOR,
+    TASK,
+    Adverb,
+    Menu,
+    menu,
+    nouns,
+    pick,
+    rows,
 )
 
 IT_IS = "it is / it's"
@@ -111,7 +108,9 @@ def tokenize(text: str) -> str:
 def naturalize(tokens: str) -> str:
     """Tokens as natural English, the inverse of `tokenize` on what the grammar writes."""
     words = tokens.split()
-    written = [_capitalized(word, before) for before, word in zip(["", *words], words)]
+    written = [
+        _capitalized(word, before) for before, word in zip(["", *words[:-1]], words, strict=True)
+    ]
     text = re.sub(r" (n't|'\w*|[.,?!])(?= |$)", r"\1", " ".join(written)).replace(" - ", "-")
     return text[:1].upper() + text[1:]
 
@@ -120,9 +119,9 @@ _TOKEN = re.compile(r"o'clock|\w+?(?=n't)|n't|'\w*|\w+|[^\w\s]")
 _PROPER = {
     word.lower(): word
     for word in [
-        *(cells[1] for table in (DAYS, MONTHS) for cells in rows(table)),
-        *(cells[2].split()[1] for cells in rows(FAR_PLACES)),
-        *(entry.partition(":")[0].capitalize() for entry in NAMES.split()),
+        *(cells[1] for table in (lexicon.DAYS, lexicon.MONTHS) for cells in rows(table)),
+        *(cells[2].split()[1] for cells in rows(lexicon.FAR_PLACES)),
+        *(entry.partition(":")[0].capitalize() for entry in lexicon.NAMES.split()),
         *("I", "TV", "TVs"),
     ]
 }
@@ -206,6 +205,8 @@ def subordination(rng: Random) -> Sentence:
     times, inner_times = TENSES[kind]
     main = clause(rng, times, full=False)
     inner = clause(rng, inner_times, follower(rng, main.subject) or person(rng), full=False)
+    if kind in ("past", "anterior"):
+        inner = inner._replace(negated=False, yet=False)
     first = rng.random() < (0.4 if word != "da" else 0.8)
     text = f"{word} {german.sentence(inner, 'final')}"
     if first:
@@ -247,14 +248,18 @@ def resumption(rng: Random) -> Sentence:
     code, verbs = reference(one.object), verbs_for(one.object.noun.classes)
     if not code or verbs is None or "person" in one.object.noun.classes or one.object.noun.mass:
         return statement(rng)
+    word, renderings = rng.choice((("und", "and / , and"), ("aber", ", but")))
     again = Phrase(pronoun=reference(subject) or "ich")
     verb = verbs.draw(rng)
     if verb.preposition or one.negated or verb is one.verb:
         return statement(rng)
     two = action(rng, ANY, again, verb=verb, about=Phrase(pronoun=code), full=False)
     return Sentence(
-        f"{german.sentence(one, 'main')} , aber {german.sentence(two, 'main')} .",
-        lambda draw: f"{english.statement(one, draw)}, but {english.statement(two, draw)}.",
+        f"{german.sentence(one, 'main')} , {word} {german.sentence(two, 'main')} .",
+        lambda draw: (
+            f"{english.statement(one, draw)} {pick(draw, renderings)} "
+            f"{english.statement(two, draw)}."
+        ),
     )
 
 
@@ -268,7 +273,9 @@ def attitude(rng: Random) -> Sentence:
     outer = Clause(subject, verb, tense="perfect" if past else "present", negated=doubt)
     times = PAST if past else ANY
     inner = clause(rng, times, follower(rng, subject) or person(rng), full=False)
-    word, renderings = {"dass": ("dass", "that /"), "ob": ("ob", "whether / if")}.get(kind, ("", ""))
+    word, renderings = {"dass": ("dass", "that /"), "ob": ("ob", "whether / if")}.get(
+        kind, ("", "")
+    )
     if kind == "w":
         question = INTERROGATIVE.draw(rng)
         word, renderings = question.german, question.english.options[0]
@@ -291,8 +298,7 @@ def impression(rng: Random) -> Sentence:
     return Sentence(
         f"es ist {view.german} , dass {german.sentence(inner, 'final')} .",
         lambda draw: (
-            f"{pick(draw, IT_IS)} {view.english.draw(draw)} that "
-            f"{english.statement(inner, draw)}."
+            f"{pick(draw, IT_IS)} {view.english.draw(draw)} that {english.statement(inner, draw)}."
         ),
     )
 
@@ -345,7 +351,7 @@ def control(rng: Random) -> Sentence:
 def purpose(rng: Random) -> Sentence:
     """Sie geht in die Stadt, um einen Mantel zu kaufen."""
     word, renderings, form = PURPOSE.draw(rng)
-    main = clause(rng, subject=person(rng), full=False)
+    main = clause(rng, subject=person(rng), full=False)._replace(negated=False, yet=False)
     code = reference(main.subject)
     inner = activity(rng, Phrase(pronoun=code or "es_it"))
     return Sentence(
@@ -430,11 +436,10 @@ def undone(rng: Random) -> Sentence:
 
 def custom(rng: Random) -> Sentence:
     """Hier kann man gutes Brot kaufen."""
-    said = activity(rng, Phrase(pronoun="man"))._replace(place=Adverb("hier", menu("here")))
-    modal = POSSIBILITY.draw(rng)
-    said = said._replace(modal=modal, front="place" if rng.random() < 0.5 else "subject")
-    if said.where:
-        said = said._replace(place=None)
+    said = activity(rng, Phrase(pronoun="man"))._replace(modal=POSSIBILITY.draw(rng))
+    if not said.where and not said.place:
+        front = "time" if rng.random() < 0.5 else "subject"
+        said = said._replace(time=Adverb("hier", menu("here")), front=front)
     said = said._replace(negated=rng.random() < 0.3 and not said.indefinite_object)
 
     def rendered(draw: Random) -> str:

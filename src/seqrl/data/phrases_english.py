@@ -9,31 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from seqrl.data.phrases_lexicon import (
+from seqrl.data import phrases_lexicon as lexicon
+from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase
+from seqrl.data.phrases_words import (
     COMPARATIVE_FORMS,
     DOUBLED,
-    GERN,
     IRREGULAR_FORMS,
     PRONOUNS,
     USUAL,
     Menu,
     Rendering,
+    listed,
     pick,
 )
-from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase
 
-UNITS = (
+UNITS = listed(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
 
 FINITE = {
     ("be", "present"): {"1s": "am", "3s": "is", "p": "are"},
     ("be", "past"): {"1s": "was", "3s": "was", "p": "were"},
     ("have", "present"): {"1s": "have", "3s": "has", "p": "have"},
 }
-INVARIANT = frozenset("can could may must should would will".split())
+INVARIANT = frozenset(listed("can could may must should would will"))
 NEGATED = {"can": "can't / cannot", "will": "won't / will not", "may": "may not", "am": "am not"}
 CONTRACTED = {
     "am": "'m",
@@ -286,10 +287,12 @@ class Roles:
 def group_of(clause: Clause, roles: Roles, rng: Random) -> str:
     """The verb group for the clause's tense, time and modality."""
     if clause.gern:
-        return pick(rng, GERN)
+        return pick(rng, lexicon.GERN)
     tense = "past" if clause.tense == "past" else "present"
     if clause.modal:
-        return clause.modal.english[tense, clause.negated].draw(rng)
+        groups = clause.modal.english[tense, clause.negated]
+        group = groups.draw(rng)
+        return groups.options[0] if roles.passive and " able " in group else group
     timing = "yet" if clause.yet else clause.timing
     if "t" in clause.flags or (roles.verb.head == "be" and not roles.passive):
         default = "V:present" if clause.tense == "present" else "V:past"

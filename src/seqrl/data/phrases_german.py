@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from seqrl.data.phrases_lexicon import FIRST_PERSONS, PRONOUNS, REFLEXIVES, SECOND_PERSONS, Verb
+from seqrl.data.phrases_lexicon import FIRST_PERSONS, SECOND_PERSONS
 from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase
+from seqrl.data.phrases_words import PRONOUNS, REFLEXIVES, Verb, listed
 
 CASES = ("nom", "acc", "dat", "gen")
 
@@ -69,8 +70,8 @@ AUXILIARIES = {
     "werden": {"1s": "werde", "2s": "wirst", "3s": "wird", "p": "werden"},
     "wurden": {"1s": "wurde", "2s": "wurdest", "3s": "wurde", "p": "wurden"},
 }
-UNITS = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf".split()
-TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+UNITS = listed("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf")
+TENS = listed("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig")
 
 
 def number(value: int) -> str:

@@ -1,124 +1,12 @@
-"""The words of the task `phrases`: tables of German with their English renderings.
+"""The tables of the task `phrases`: German words with their English renderings.
 
-Where several renderings are given, separated by "/", the first one is the usual one, and
-each further one is a fixed factor rarer (`USUAL`). Nouns and verbs become rarer down their
-tables, as words do in a language, so that the last ones are seen a few times only.
+Where several renderings are given, separated by "/", the first one is the usual one. Nouns,
+verbs and adjectives become rarer down their tables, so that the last ones are seen a few
+times only. A line that starts with spaces continues the one before. `phrases_words` says
+what the columns mean and makes records of them.
 """
 
 from __future__ import annotations
-
-from bisect import bisect
-from collections.abc import Sequence
-from functools import cache
-from itertools import accumulate
-from random import Random
-from typing import Generic, NamedTuple, TypeVar
-
-T = TypeVar("T")
-
-USUAL = 0.45
-"""How probable a rendering is, compared with the one before it."""
-
-
-class Menu(Generic[T]):
-    """Options with probabilities; without `weights` each is `USUAL` times the one before."""
-
-    def __init__(self, options: Sequence[T], weights: Sequence[float] | None = None) -> None:
-        self.options = tuple(options)
-        sums = list(accumulate(weights or [USUAL**rank for rank in range(len(self.options))]))
-        self._bounds = [total / sums[-1] for total in sums[:-1]]
-
-    def draw(self, rng: Random) -> T:
-        return self.options[bisect(self._bounds, rng.random())]
-
-
-@cache
-def menu(renderings: str) -> Menu[str]:
-    """The menu of renderings separated by "/"."""
-    return Menu([option.strip() for option in renderings.split("/")])
-
-
-def pick(rng: Random, renderings: str) -> str:
-    """One of the renderings separated by "/"."""
-    return menu(renderings).draw(rng)
-
-
-class Noun(NamedTuple):
-    """A noun in one sense; a German word with two senses is two nouns.
-
-    `gender` is m, f or n. `oblique` is the singular outside the nominative, which only weak
-    masculines have. `sex` decides the English pronoun of persons. `english` holds pairs of
-    singular and plural; a noun with `pair` is plural in English ("trousers").
-    """
-
-    german: str
-    gender: str
-    plural: str
-    oblique: str
-    genitive: str
-    classes: tuple[str, ...]
-    english: Menu[tuple[str, str]]
-    sex: str = ""
-    mass: bool = False
-    pair: bool = False
-    name: bool = False
-
-
-class Rendering(NamedTuple):
-    """An English verb: its head, what always follows it, and how a recipient is expressed.
-
-    "look for" has `after`, "turn +on" a `particle`, and "give ~to" a `recipient`, which
-    stands before the object, or after it with the preposition; "explain >to" allows the
-    latter only.
-    """
-
-    head: str
-    after: str = ""
-    particle: str = ""
-    recipient: str = ""
-    shifts: bool = False
-
-
-class Verb(NamedTuple):
-    """A German verb with its object, its place and its English renderings.
-
-    `case` is acc or dat (or nothing), `objects` the classes of nouns that fit,
-    `preposition` what governs the object. `recipient` says that a dative person comes
-    before the object. `where` is loc, dir, on or onto. `flags`:
-    s perfect with sein, r and R reflexive (accusative, dative), t state (no progressive),
-    k the German object is the English subject, p place, m manner, v vehicle, b passive
-    """
-
-    stem: str
-    prefix: str
-    third: str
-    participle: str
-    preposition: str
-    case: str
-    objects: tuple[str, ...]
-    recipient: bool
-    where: str
-    english: Menu[Rendering]
-    flags: str
-
-
-class Adjective(NamedTuple):
-    """An adjective: predicative form, stem before endings, comparative, English renderings."""
-
-    german: str
-    stem: str
-    comparative: str
-    classes: tuple[str, ...]
-    english: Menu[str]
-
-
-class Adverb(NamedTuple):
-    """A phrase that is the same wherever it stands; `timing` decides the English tense."""
-
-    german: str
-    english: Menu[str]
-    timing: str = ""
-
 
 # --- Nouns --------------------------------------------------------------------------------
 # German, gender, plural | classes | English (irregular plural after a colon)
@@ -148,10 +36,13 @@ tante f tanten      | female kin          | aunt
 student w studenten | male job            | student
 gast m gäste        | male                | guest
 polizist w polizisten | male job          | police officer / policeman:policemen
-leiter m leiter     | male                | manager / head
+leiter m leiter     | male                | manager
 koch m köche        | male job            | cook / chef
 bauer w bauern      | male job            | farmer
 """
+
+SHORT = "mann freund kind arzt sohn gast koch"
+"""Persons whose genitive ends in -es."""
 
 NAMES = "anna:f peter:m maria:f paul:m julia:f martin:m eva:f karl:m"
 
@@ -261,7 +152,7 @@ zeigen zeigt gezeigt         | dat acc picture text room   | show ~to           
 spielen spielt gespielt      |                             | play                   | p
 lernen lernt gelernt         | acc learnable               | learn / study          | m
 ab·holen holt abgeholt       | acc person                  | pick +up / collect     | pb
-vergessen vergisst vergessen | acc thing date worn         | forget                 | 
+vergessen vergisst vergessen | acc thing date worn         | forget                 |
 laufen läuft gelaufen        | dir                         | run / walk             | s
 ein·laden lädt eingeladen    | acc person                  | invite                 | b
 reparieren repariert repariert | acc fixable               | repair / fix           | pb
@@ -307,13 +198,13 @@ erklären erklärt erklärt     | dat acc puzzle idea         | explain >to     
 streichen streicht gestrichen | acc paintable ceiling      | paint                  | b
 aus·tauschen tauscht ausgetauscht | acc fitting            | replace / change       | b
 stehlen stiehlt gestohlen    | dat acc stolen lent         | steal >from            | b
-ärgern ärgert geärgert       | über acc mistake bill       | be annoyed about / get annoyed about | r
+ärgern ärgert geärgert       | über acc mistake bill       | be annoyed about | r
 vor·lesen liest vorgelesen   | dat acc text story          | read ~to               |
 """
 
 THING_VERBS = {
     "event": """
-an·fangen fängt angefangen   |              | start / begin  | 
+an·fangen fängt angefangen   |              | start / begin  |
 statt·finden findet stattgefunden |         | take place     | p
 """,
     "transport": """
@@ -358,12 +249,15 @@ feed fed fed, find found found, fly flew flown, forget forgot forgotten, get got
 give gave given, go went gone, hang hung hung, have had had, hear heard heard, know knew known,
 lay laid laid, leave left left, lend lent lent, lose lost lost, make made made, meet met met,
 pay paid paid, put put put, read read read, ring rang rung, run ran run, say said said,
-see saw seen, sell sold sold, send sent sent, shut shut shut, sing sang sung, sleep slept slept,
-speak spoke spoken, steal stole stolen, take took taken, lie lay lain, tell told told, think thought thought,
+see saw seen,
+show showed shown, sell sold sold, send sent sent, shut shut shut, sing sang sung,
+sleep slept slept,
+speak spoke spoken, steal stole stolen, take took taken, lie lay lain,
+tell told told, think thought thought,
 throw threw thrown, understand understood understood, wear wore worn, write wrote written
 """
 
-DOUBLED = frozenset("begin chat forget get plan put run shop shut stop".split())
+DOUBLED = "begin forget get plan put run shut stop travel"
 """English verbs that double their last letter before -ing and -ed."""
 
 # --- Adjectives -----------------------------------------------------------------------------
@@ -371,25 +265,25 @@ DOUBLED = frozenset("begin chat forget get plan put run shop shut stop".split())
 
 ADJECTIVES = """
 neu neuer               | goods costly clothes text appliance vehicle furniture fixable | new
-alt älter               | grown goods costly clothes built furniture animal sight      | old
-groß größer             | built room furniture load animal surface sight               | big / large
-klein kleiner           | young built room furniture load animal thing                  | small / little
-gut besser              | text food drink film job                                      | good
-schön schöner           | clothes picture song sight gift                               | beautiful / nice / lovely
-jung jünger             | grown                                                        | young
-rot röter               | clothes vehicle thing                                         | red
-teuer:teur teurer       | costly clothes worn                                           | expensive
-interessant interessanter | text film story                                             | interesting
-schwer schwerer         | load                                                          | heavy
-schwer schwerer         | puzzle task                                                   | difficult / hard
-nett netter             | person                                                        | nice / kind
-wichtig wichtiger       | date delivered asked awaited                                  | important
-lang länger             | text film story                                               | long
-kalt kälter             | drink food room                                               | cold
-leicht leichter         | load                                                          | light
-leicht leichter         | puzzle task                                                   | easy / simple
-warm wärmer             | warmwear room                                                 | warm
-schnell schneller       | vehicle transport                                             | fast / quick
+alt älter               | grown goods costly clothes built furniture animal sight | old
+groß größer             | built room furniture load animal surface sight | big / large
+klein kleiner           | young built room furniture load animal thing | small / little
+gut besser              | text food drink film job | good
+schön schöner           | clothes picture song sight gift | beautiful / nice / lovely
+jung jünger             | grown | young
+rot röter               | clothes vehicle thing | red
+teuer:teur teurer       | costly clothes worn | expensive
+interessant interessanter | text film story | interesting
+schwer schwerer         | load | heavy
+schwer schwerer         | puzzle task | difficult / hard
+nett netter             | person | nice / kind
+wichtig wichtiger       | date delivered asked awaited | important
+lang länger             | text film story | long
+kalt kälter             | drink food room | cold
+leicht leichter         | load | light
+leicht leichter         | puzzle task | easy / simple
+warm wärmer             | warmwear room | warm
+schnell schneller       | vehicle transport | fast / quick
 """
 
 STATES = """
@@ -549,18 +443,18 @@ in der schule | in die schule    | at school / at the school   | to school
 im park       | in den park      | in the park                 | to the park
 in der küche  | in die küche     | in the kitchen              | into the kitchen / to the kitchen
 im büro       | ins büro         | in the office / at the office | to the office
-am bahnhof    | zum bahnhof      | at the station / at the train station | to the station / to the train station
+am bahnhof    | zum bahnhof      | at the station              | to the station / to the train station
 auf dem markt | auf den markt    | at the market               | to the market
 am strand     | an den strand    | on the beach / at the beach | to the beach
 im krankenhaus | ins krankenhaus | in hospital / in the hospital | to hospital / to the hospital
 im kino       | ins kino         | at the cinema / at the movies | to the cinema / to the movies
 am see        | an den see       | at the lake / by the lake   | to the lake
 an der see    | an die see       | by the sea / at the seaside | to the sea / to the seaside
-in den bergen | in die berge     | in the mountains            | to the mountains / into the mountains
+in den bergen | in die berge     | in the mountains            | to the mountains
 im wald       | in den wald      | in the forest / in the woods | into the forest / into the woods
 auf der bank  | zur bank         | on the bench                | to the bank
-auf dem land  | aufs land        | in the country / in the countryside | to the country / to the countryside
-bei meiner tante | zu meiner tante | at my aunt's / at my aunt's house | to my aunt's / to my aunt's house
+auf dem land  | aufs land        | in the country              | to the country
+bei meiner tante | zu meiner tante | at my aunt's               | to my aunt's
 """
 
 FAR_PLACES = """
@@ -708,236 +602,3 @@ nicht | not
 
 GERN = "like:present to V:base / like:present V:ing / enjoy:present V:ing"
 """What "gern" makes of a verb in the present."""
-
-
-class Modal(NamedTuple):
-    """Forms of a modal verb: (ich/er, du, wir) in both tenses; its English verb groups."""
-
-    present: tuple[str, str, str]
-    past: tuple[str, str, str]
-    english: dict[tuple[str, bool], Menu[str]]
-
-
-class Pronoun(NamedTuple):
-    """A personal pronoun. Agreement: 1s, 2s, 3s or p, in German and in English."""
-
-    nominative: str
-    accusative: str
-    dative: str
-    possessive: str
-    agreement: str
-    subject: str
-    object: str
-    english_possessive: str
-    english_agreement: str
-
-
-PRONOUNS = {
-    "ich": Pronoun("ich", "mich", "mir", "mein", "1s", "I", "me", "my", "1s"),
-    "du": Pronoun("du", "dich", "dir", "dein", "2s", "you", "you", "your", "p"),
-    "er": Pronoun("er", "ihn", "ihm", "sein", "3s", "he", "him", "his", "3s"),
-    "sie": Pronoun("sie", "sie", "ihr", "ihr", "3s", "she", "her", "her", "3s"),
-    "wir": Pronoun("wir", "uns", "uns", "unser", "p", "we", "us", "our", "p"),
-    "they": Pronoun("sie", "sie", "ihnen", "ihr", "p", "they", "them", "their", "p"),
-    "formal": Pronoun("sie", "sie", "ihnen", "ihr", "p", "you", "you", "your", "p"),
-    "er_it": Pronoun("er", "ihn", "ihm", "sein", "3s", "it", "it", "its", "3s"),
-    "sie_it": Pronoun("sie", "sie", "ihr", "ihr", "3s", "it", "it", "its", "3s"),
-    "wer": Pronoun("wer", "wen", "wem", "sein", "3s", "who", "who", "their", "3s"),
-    "man": Pronoun("man", "einen", "einem", "sein", "3s", "you", "you", "your", "p"),
-    "people": Pronoun("man", "einen", "einem", "sein", "3s", "people", "people", "their", "p"),
-    "one": Pronoun("man", "einen", "einem", "sein", "3s", "one", "one", "one's", "3s"),
-    "es_it": Pronoun("es", "es", "ihm", "sein", "3s", "it", "it", "its", "3s"),
-}
-
-REFLEXIVES = {"ich": ("mich", "mir"), "du": ("dich", "dir"), "wir": ("uns", "uns")}
-"""Accusative and dative; every other person has "sich"."""
-
-# --- Reading the tables -----------------------------------------------------------------------
-
-
-def rows(table: str) -> list[list[str]]:
-    """The cells of a table's lines; a line that starts with spaces continues the one before."""
-    lines = table.replace("\n  ", " ").strip("\n").split("\n")
-    return [[" ".join(cell.split()) for cell in line.split("|")] for line in lines]
-
-
-def zipf(count: int, offset: float) -> list[float]:
-    """Weights 1 / (rank + offset)."""
-    return [1 / (rank + offset) for rank in range(count)]
-
-
-def pluralized(noun: str) -> str:
-    """The regular English plural."""
-    if noun.endswith(("s", "x", "ch", "sh")):
-        return noun + "es"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        return noun[:-1] + "ies"
-    return noun + "s"
-
-
-def _english_forms(option: str) -> tuple[str, str]:
-    singular, _, plural = option.strip().lstrip("!").partition(":")
-    if option.strip().startswith("!"):
-        return singular, singular
-    return singular, plural or pluralized(singular)
-
-
-def _noun(cells: list[str], common: tuple[str, ...] = ()) -> Noun:
-    german, gender, plural = cells[0].split()
-    classes = (*cells[1].split(), *common)
-    genitive = german + ("es" if german in SHORT else "s")
-    if gender == "f":
-        genitive = german
-    if gender == "w":
-        genitive = plural
-    if "person" in common and "young" not in classes:
-        classes = (*classes, "grown")
-    return Noun(
-        german=german,
-        gender="m" if gender == "w" else gender,
-        plural=plural,
-        oblique=plural if gender == "w" else german,
-        genitive=genitive,
-        classes=classes,
-        english=Menu([_english_forms(option) for option in cells[2].split("/")]),
-        sex="m" if "male" in classes else "f" if "female" in classes else "",
-        mass=plural == "-",
-        pair=cells[2].startswith("!"),
-    )
-
-
-def _name(entry: str) -> Noun:
-    german, sex = entry.split(":")
-    english = german.capitalize()
-    genitive = german + "s"
-    forms = Menu([(english, english)])
-    return Noun(german, sex, "-", german, genitive, ("person",), forms, sex=sex, name=True)
-
-
-SHORT = frozenset("mann freund kind arzt sohn gast koch dieb".split())
-"""Persons whose genitive ends in -es."""
-
-PEOPLE = [_noun(cells, ("person",)) for cells in rows(PERSONS)]
-CALLED = [_name(entry) for entry in NAMES.split()]
-OBJECTS = [_noun(cells) for cells in rows(THINGS)]
-_RANKED = [*zip(zipf(len(PEOPLE), 6), PEOPLE), *zip(zipf(len(OBJECTS), 10), OBJECTS)]
-
-
-@cache
-def nouns(classes: tuple[str, ...]) -> Menu[Noun]:
-    """The nouns that are in one of the classes, common ones first."""
-    fitting = [(weight, noun) for weight, noun in _RANKED if set(classes) & set(noun.classes)]
-    return Menu([noun for _, noun in fitting], [weight for weight, _ in fitting])
-
-
-def _rendering(text: str) -> Rendering:
-    """See Rendering."""
-    head, _, rest = text.strip().partition(" ")
-    words = rest.split()
-    particle = "".join(word[1:] for word in words if word[0] == "+")
-    recipient = "".join(word[1:] for word in words if word[0] in "~>")
-    after = " ".join(word for word in words if word[0] not in "+~>")
-    return Rendering(head, after, particle, recipient, "~" in rest)
-
-
-_PREPOSITIONS = frozenset("auf mit an für um von über in".split())
-_PLACES = frozenset("loc dir far on onto wall".split())
-
-
-def _verb(cells: list[str]) -> Verb:
-    infinitive, third, participle = cells[0].split()
-    prefix, _, stem = infinitive.rpartition("·")
-    words = cells[1].split()
-    recipient = words[:2] == ["dat", "acc"]
-    words = words[1:] if recipient else words
-    return Verb(
-        stem=stem,
-        prefix=prefix,
-        third=third,
-        participle=participle,
-        preposition=next((word for word in words if word in _PREPOSITIONS), ""),
-        case=next((word for word in words if word in ("acc", "dat")), ""),
-        objects=tuple(w for w in words if w not in {"acc", "dat", *_PREPOSITIONS, *_PLACES}),
-        recipient=recipient,
-        where=next((word for word in words if word in _PLACES), ""),
-        english=Menu([_rendering(option) for option in cells[2].split("/")]),
-        flags=cells[3] if len(cells) > 3 else "",
-    )
-
-
-def _verbs(table: str) -> Menu[Verb]:
-    verbs = [_verb(cells) for cells in rows(table)]
-    return Menu(verbs, zipf(len(verbs), 4))
-
-
-def _adjective(cells: list[str]) -> Adjective:
-    form, comparative = cells[0].split()
-    german, _, stem = form.partition(":")
-    return Adjective(german, stem or german, comparative, tuple(cells[1].split()), menu(cells[2]))
-
-
-def _adverbs(table: str, timing: str = "") -> Menu[Adverb]:
-    adverbs = [Adverb(cells[0], menu(cells[1]), timing) for cells in rows(table)]
-    return Menu(adverbs, zipf(len(adverbs), 2))
-
-
-def _modal(cells: list[str]) -> Modal:
-    forms = cells[0].split()
-    keys = [(tense, negated) for tense in ("present", "past") for negated in (False, True)]
-    english = {key: menu(options) for key, options in zip(keys, cells[1:], strict=True)}
-    return Modal((forms[1], forms[2], forms[3]), (forms[4], forms[5], forms[6]), english)
-
-
-ACTIONS = _verbs(PERSON_VERBS)
-PROCESSES = {tuple(classes.split()): _verbs(table) for classes, table in THING_VERBS.items()}
-QUALITIES = [_adjective(cells) for cells in rows(ADJECTIVES)]
-MODAL_VERBS = Menu([_modal(cells) for cells in rows(MODALS)], zipf(6, 3))
-
-
-@cache
-def adjectives(classes: tuple[str, ...]) -> Menu[Adjective] | None:
-    """The adjectives that fit a noun of these classes."""
-    fitting = [
-        (weight, quality)
-        for weight, quality in zip(zipf(len(QUALITIES), 4), QUALITIES, strict=True)
-        if set(classes) & set(quality.classes)
-    ]
-    return Menu([q for _, q in fitting], [w for w, _ in fitting]) if fitting else None
-
-
-TIME = {timing: _adverbs(table, timing) for timing, table in TIMES.items()}
-FREQUENCY = _adverbs(FREQUENCIES)
-COMPLETION = _adverbs(COMPLETIONS)
-MOOD = _adverbs(MOODS)
-MANNER = _adverbs(MANNERS)
-VEHICLE = _adverbs(VEHICLES)
-STATE = _adverbs(STATES)
-WALL = _adverbs(WALLS)
-SPOTS = Menu(rows(PLACES), zipf(len(rows(PLACES)), 4))
-FAR_SPOTS = Menu(rows(FAR_PLACES), zipf(len(rows(FAR_PLACES)), 3))
-RELATION = Menu(rows(RELATIONS), zipf(len(rows(RELATIONS)), 2))
-UNIT = Menu(rows(UNITS), zipf(len(rows(UNITS)), 3))
-DAY = Menu(rows(DAYS), zipf(7, 4))
-MONTH = Menu(rows(MONTHS), zipf(len(rows(MONTHS)), 3))
-SUBORDINATOR = Menu(rows(SUBORDINATORS), zipf(len(rows(SUBORDINATORS)), 3))
-CONNECTOR = Menu(rows(CONNECTORS), zipf(len(rows(CONNECTORS)), 3))
-ATTITUDE = Menu(
-    [(_verb(cells), Menu(cells[4].split(), [1] * len(cells[4].split()))) for cells in rows(ATTITUDES)],
-    zipf(len(rows(ATTITUDES)), 4),
-)
-CONTROLLED = _verbs(CONTROL)
-PURPOSE = Menu(rows(PURPOSES), [5, 2, 1])
-INTERROGATIVE = _adverbs(INTERROGATIVES)
-IMPRESSION = _adverbs(IMPRESSIONS)
-TASK = _adverbs(TASKS)
-DEGREE = _adverbs(DEGREES)
-CLOCK = Menu(rows(CLOCKS), [5, 2, 1, 1])
-
-
-def _irregular() -> dict[str, tuple[str, str]]:
-    entries = [entry.split() for entry in IRREGULAR.split(",")]
-    return {base: (past, participle) for base, past, participle in entries}
-
-
-IRREGULAR_FORMS = _irregular()
-COMPARATIVE_FORMS = dict(entry.split(":") for entry in COMPARATIVES.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqrl.data.phrases_lexicon import PRONOUNS, Adjective, Adverb, Modal, Noun, Pronoun, Verb
+from seqrl.data.phrases_words import PRONOUNS, Adjective, Adverb, Modal, Noun, Pronoun, Verb
 
 GAP = "gap"
 NOBODY = "nobody"

@@ -7,7 +7,8 @@ from random import Random
 
 from seqrl.data import phrases_english as english
 from seqrl.data import phrases_german as german
-from seqrl.data.phrases_lexicon import (
+from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase, reference
+from seqrl.data.phrases_words import (
     ACTIONS,
     CALLED,
     CLOCK,
@@ -35,14 +36,15 @@ from seqrl.data.phrases_lexicon import (
     Noun,
     Verb,
     adjectives,
+    listed,
     menu,
     nouns,
     zipf,
 )
-from seqrl.data.phrases_meaning import GAP, NOBODY, Clause, Phrase, reference
 
 NAME = Menu(CALLED, zipf(len(CALLED), 2))
 PRONOUN = Menu(["er", "ich", "sie", "wir", "du", "they"], [6, 5, 5, 4, 3, 1])
+MARKED = Menu(["er", "ich", "wir", "du"], [6, 5, 4, 3])
 COUNT = Menu(range(2, 13), zipf(11, 1))
 SINGULAR = Menu(["der", "mein", "ein", "dieser", "genitiv", "jeder"], [40, 22, 20, 7, 7, 2])
 PLURAL = Menu(["der", "zahl", "mein", "", "viele", "einige", "alle"], [30, 16, 16, 8, 8, 7, 6])
@@ -70,25 +72,28 @@ PAST = Menu(
 )
 ANY = Menu([*PRESENT.options, *PAST.options], [20, 14, 8, 8, 4, 5, 24, 7, 10, 30, 32, 17, 14])
 HYPOTHESIS = Menu([("present", "habit"), ("present", "modal")], [3, 1])
-CONSEQUENCE = Menu(
-    [("present", "consequence"), ("future", ""), ("present", "modal")], [4, 1, 2]
-)
+CONSEQUENCE = Menu([("present", "consequence"), ("future", ""), ("present", "modal")], [4, 1, 2])
 NARRATIVE = Menu([("perfect", "past"), ("past", "modal")], [4, 1])
 ANTERIOR = Menu([("pluperfect", "")])
 SIMPLE_PAST = Menu([("perfect", "past")])
 STATIC = Menu([("present", ""), ("perfect", ""), ("present", "habit")], [5, 3, 2])
 
-DURATIVE = frozenset("arbeiten wohnen warten lernen suchen spielen schlafen kennen".split())
+DURATIVE = frozenset(listed("arbeiten wohnen warten lernen suchen spielen schlafen kennen"))
 """Verbs for "seit drei Jahren"."""
 
 UNWANTED = frozenset(
-    "verlieren vergessen finden kümmern erkälten verlaufen ärgern weinen lügen verlieben "
-    "erinnern stehlen hören einschlafen sehen kennen verstehen vermissen interessieren".split()
+    listed(
+        "verlieren vergessen finden kümmern ärgern erinnern stehlen hören sehen kennen "
+        "verstehen interessieren liegen"
+    )
 )
 """Verbs for what is not done on purpose or not at a moment: no modal, no "gern", no "now"."""
 
 SPOUSES = frozenset(noun.german for noun in PEOPLE if "spouse" in noun.classes)
 """Man and woman, who are husband and wife after a possessive, and never otherwise."""
+
+COUPLES = {"m": ("ich", "du", "sie"), "f": ("ich", "du", "er")}
+"""Whose a husband and a wife are."""
 
 DEFINITE = ("der", "mein", "dieser", "genitiv")
 
@@ -112,6 +117,8 @@ def nominal(rng: Random, noun: Noun, owner: str = "", *, adjective: float = 0.22
     phrase = Phrase(noun, plural=plural, determiner=kind)
     if kind == "mein":
         theirs = owner if owner and rng.random() < 0.6 else OWNER.draw(rng)
+        if "spouse" in noun.classes and theirs not in COUPLES[noun.sex]:
+            theirs = "ich"
         phrase = phrase._replace(owner=theirs)
     elif kind == "genitiv":
         phrase = phrase._replace(possessor=possessor(rng))
@@ -127,9 +134,12 @@ def possessor(rng: Random) -> Phrase:
     if rng.random() < 0.4:
         return Phrase(NAME.draw(rng), determiner="")
     noun = nouns(("person",)).draw(rng)
-    if "kin" in noun.classes or "spouse" in noun.classes:
-        return Phrase(noun, determiner="mein", owner=OWNER.draw(rng))
-    return Phrase(noun, plural=rng.random() < 0.15)
+    if "spouse" in noun.classes:
+        return nominal(rng, noun, adjective=0.0)
+    plural = "unique" not in noun.classes and rng.random() < 0.15
+    if "kin" in noun.classes:
+        return Phrase(noun, plural=plural, determiner="mein", owner=OWNER.draw(rng))
+    return Phrase(noun, plural=plural)
 
 
 def person(rng: Random, pronoun: float = 0.38) -> Phrase:
@@ -289,7 +299,9 @@ def description(
     rng: Random, times: Menu[tuple[str, str]], subject: Phrase, *, full: bool
 ) -> Clause:
     """What someone is like, or is by profession."""
-    past = times in (PAST, SIMPLE_PAST, ANTERIOR) or (times is ANY and rng.random() < 0.4)
+    past = times in (PAST, SIMPLE_PAST, NARRATIVE, ANTERIOR) or (
+        times is ANY and rng.random() < 0.4
+    )
     state = STATE.draw(rng)
     job = profession(rng, subject) if rng.random() < 0.2 else None
     result = Clause(subject, state=job or state, tense="past" if past else "present")
@@ -321,15 +333,13 @@ def plain(phrase: Phrase | None) -> bool:
     return phrase is None or bool(phrase.pronoun) or phrase.determiner in (*DEFINITE, "")
 
 
-def timed(
-    rng: Random, result: Clause, times: Menu[tuple[str, str]], *, full: bool
-) -> Clause:
+def timed(rng: Random, result: Clause, times: Menu[tuple[str, str]], *, full: bool) -> Clause:
     """The clause with a tense, a time and perhaps a negation."""
     tense, timing = times.draw(rng)
     verb = result.verb
     assert verb is not None
     infinitive = verb.prefix + verb.stem
-    deliberate = infinitive not in UNWANTED and result.subject.personal is not None or (
+    deliberate = (infinitive not in UNWANTED and result.subject.personal is not None) or (
         result.subject.noun is not None
         and "person" in result.subject.noun.classes
         and infinitive not in UNWANTED
@@ -338,7 +348,7 @@ def timed(
         timing = ""
     if timing == "now" and "t" in verb.flags:
         timing = ""
-    if timing == "since" and (infinitive not in DURATIVE or "t" in verb.flags and not full):
+    if timing == "since" and (infinitive not in DURATIVE or ("t" in verb.flags and not full)):
         tense, timing = "present", ""
     if timing == "gern" and "t" in verb.flags:
         timing = ""
@@ -383,9 +393,10 @@ def lasting(result: Clause) -> bool:
 
 
 def untimed(result: Clause) -> Clause:
-    """The clause without time and place, and with a tense that needs none."""
+    """The clause without time, frequency and place, and with a tense that needs none."""
     timing = result.timing if result.timing in ("past", "recent", "habit") else ""
-    return result._replace(time=None, place=None, timing=timing)
+    adverb = result.adverb if timing == "recent" else None
+    return result._replace(time=None, place=None, adverb=adverb, timing=timing)
 
 
 def adorned(rng: Random, result: Clause, *, full: bool) -> Clause:
@@ -507,6 +518,9 @@ def relative(rng: Random, phrase: Phrase, avoid: Verb | None) -> Phrase:
     while verb is avoid:
         verb = verbs.draw(rng)
     subject = person(rng, pronoun=0.6)
+    marked = noun.gender == "m" and not phrase.plural
+    if "person" in noun.classes and not marked:
+        subject = Phrase(pronoun=MARKED.draw(rng))
     if subject.noun is not None and subject.noun.german == noun.german:
         subject = Phrase(pronoun="ich")
     inner = action(rng, ANY, subject, verb=verb, about=gap, full=False)

@@ -89,14 +89,19 @@ def tokenised_bleu(outputs: Outputs) -> Score:
     return Score("bleu", score.score, str(metric.get_signature()), True)
 
 
-def sacrebleu(outputs: Outputs) -> Score:
+def sacrebleu(outputs: Outputs, name: str = "sacrebleu", *, lowercase: bool = False) -> Score:
     """Corpus BLEU in percent on natural text, with sacreBLEU's defaults (Post 2018)."""
     from sacrebleu.metrics.bleu import BLEU
 
-    metric = BLEU()
+    metric = BLEU(lowercase=lowercase)
     score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
     signature = _natural_signature(str(metric.get_signature()), outputs)
-    return Score("sacrebleu", score.score, signature, True)
+    return Score(name, score.score, signature, True)
+
+
+def sacrebleu_lc(outputs: Outputs) -> Score:
+    """The same without regard to case, for models whose outputs are lower-cased."""
+    return sacrebleu(outputs, "sacrebleu_lc", lowercase=True)
 
 
 def chrf(outputs: Outputs) -> Score:
@@ -139,6 +144,7 @@ def sequence_error_rate(outputs: Outputs) -> Score:
 METRICS: dict[str, Callable[[Outputs], Score]] = {
     "bleu": tokenised_bleu,
     "sacrebleu": sacrebleu,
+    "sacrebleu_lc": sacrebleu_lc,
     "chrf": chrf,
     "per": token_error_rate,
     "wer": sequence_error_rate,

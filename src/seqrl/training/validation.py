@@ -18,7 +18,7 @@ from seqrl.tracking.progress import printable
 from seqrl.types import Batch, Clock
 
 EVALUATION_BATCH = 100
-LOWER_IS_BETTER = ("nll", "td_error", "per", "wer")
+LOWER_IS_BETTER = ("nll", "td_error", "return_error", "per", "wer")
 
 
 class DevValidation:

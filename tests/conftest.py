@@ -1,0 +1,1 @@
+"""Makes the helpers of this folder (`tabular`) importable from every test."""

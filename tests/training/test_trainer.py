@@ -1,0 +1,306 @@
+"""The trainer's arithmetic: budgets, clipping, decay, selection, micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.tracking.metrics_log import read_metrics
+from seqrl.training.checkpoint import load_checkpoint, load_weights
+from seqrl.training.trainer import Diverged, Preempted, StageSettings, Trainer
+from seqrl.types import Batch, Clock, Specials
+
+PAD, EOS = 0, 3
+
+
+def batch(values: list[int]) -> Batch:
+    """One token and EOS for each value, which are ids from 4."""
+    target = torch.tensor([[value, EOS] for value in values])
+    return Batch(target, target, target.unsqueeze(1), PAD, Specials(0, 1, 2, 3))
+
+
+class Mean(Algorithm):
+    """w follows the batches' first tokens: the loss is (1/B) sum (w - y)^2 / 2."""
+
+    def __init__(self, decisions: list[Decision] | None = None) -> None:
+        self.module = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.module.weight)
+        self.decisions = decisions or []
+        self.restores = bool(decisions)
+        self.clocks: list[Clock] = []
+        self.updates = 0
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"policy": self.module}
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        self.clocks.append(clock)
+        error = self.module.weight.squeeze() - batch.target[:, 0]
+        return {"policy": error.square().sum() / 2 / batch.total}
+
+    def after_update(self, clock: Clock) -> None:
+        self.updates += 1
+
+    def on_validation(self, score: float) -> Decision:
+        return self.decisions.pop(0) if self.decisions else Decision.CONTINUE
+
+
+class Fixed:
+    """The same batches in every epoch."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = batches
+
+    def length(self, epoch: int) -> int:
+        return len(self.batches)
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        yield from self.batches[start:]
+
+
+class Scripted:
+    """Validation scores from a list."""
+
+    def __init__(self, *scores: float, lower: bool = False) -> None:
+        self.scores = list(scores)
+        self.lower = lower
+
+    def higher_is_better(self, name: str) -> bool:
+        return not self.lower
+
+    def __call__(self, algorithm: Algorithm, update: int) -> dict[str, float]:
+        return {"dev/score": self.scores.pop(0) if self.scores else 0.0}
+
+
+class Silent:
+    def advance(self, step: int, values: dict[str, float]) -> None: ...
+
+    def saved(self) -> None: ...
+
+
+def trainer(
+    folder: Path,
+    algorithm: Algorithm,
+    validation: Scripted,
+    batches: Fixed,
+    *,
+    lr: float = 0.5,
+    start: bool = False,
+    preempted: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Trainer:
+    return Trainer(
+        algorithm=algorithm,
+        optimizers={"policy": partial(torch.optim.SGD, lr=lr)},
+        settings=StageSettings(
+            **({"epochs": 1, "batch_size": 2, "select": "score", "clip": None} | settings)
+        ),
+        batches=batches,
+        validation=validation,
+        reporter=Silent(),
+        folder=folder,
+        device=torch.device("cpu"),
+        seed=1,
+        start=start,
+        preempted=preempted,
+    )
+
+
+def weight(algorithm: Mean) -> float:
+    return algorithm.module.weight.item()
+
+
+def test_an_update_is_a_gradient_step_on_the_whole_batch(tmp_path: Path) -> None:
+    mean = Mean()
+    trainer(tmp_path, mean, Scripted(), Fixed(batch([4, 6]), batch([8, 8]))).train()
+    # w = 0 - 0.5 (0 - 5) = 2.5, then 2.5 - 0.5 (2.5 - 8) = 5.25
+    assert weight(mean) == 5.25
+    assert mean.updates == 2
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+def test_micro_batches_add_up_to_the_whole_batch(tmp_path: Path, rows: int) -> None:
+    mean = Mean()
+    trainer(tmp_path, mean, Scripted(), Fixed(batch([4, 6, 5, 9, 11])), micro_batch=rows).train()
+    assert weight(mean) == pytest.approx(0.5 * 7, abs=1e-6)
+    assert mean.updates == 1
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    assert [r["dev/score"] for r in records] == [0.0]
+
+
+def test_clipping_bounds_the_norm_of_the_gradient(tmp_path: Path) -> None:
+    mean = Mean()
+    trainer(tmp_path, mean, Scripted(), Fixed(batch([4, 6])), clip=2.0, lr=1.0).train()
+    assert weight(mean) == pytest.approx(2.0, abs=1e-5)
+
+
+def test_the_budget_is_the_smaller_of_epochs_and_steps(tmp_path: Path) -> None:
+    for name, settings, updates in (
+        ("a", {"epochs": 3}, 6),
+        ("b", {"epochs": 3, "max_steps": 5}, 5),
+        ("c", {"epochs": 2, "max_steps": 9}, 4),
+    ):
+        mean = Mean()
+        one = trainer(tmp_path / name, mean, Scripted(), Fixed(batch([4]), batch([5])), **settings)
+        assert one.total_updates == updates
+        assert one.train()["updates"] == updates
+        assert [clock.update for clock in mean.clocks] == list(range(updates))
+        assert [clock.fraction for clock in mean.clocks] == [u / updates for u in range(updates)]
+        assert [clock.epoch for clock in mean.clocks] == [u // 2 for u in range(updates)]
+
+
+def test_validation_at_epochs_at_intervals_and_at_the_end(tmp_path: Path) -> None:
+    batches = Fixed(*[batch([4])] * 3)
+    for name, settings, steps in (
+        ("epochs", {"epochs": 2}, [3, 6]),
+        ("interval", {"epochs": 2, "validate_every": 4}, [4, 6]),
+        ("capped", {"epochs": 2, "max_steps": 5}, [3, 5]),
+        ("start", {"epochs": 1, "start": True}, [0, 3]),
+    ):
+        trainer(tmp_path / name, Mean(), Scripted(), batches, **settings).train()
+        assert [r["step"] for r in read_metrics(tmp_path / name / "metrics.jsonl")] == steps
+
+
+def test_the_best_weights_are_kept_and_a_tie_keeps_the_earlier(tmp_path: Path) -> None:
+    mean = Mean()
+    batches = Fixed(batch([8]))
+    summary = trainer(tmp_path, mean, Scripted(1, 3, 3, 2), batches, epochs=4).train()
+    assert (summary["best"], summary["best_update"]) == (3, 2)
+    # after two steps w = 8 (1 - 0.5^2) = 6
+    assert float(load_weights(tmp_path / "best.safetensors")["policy.weight"]) == 6.0
+    assert weight(mean) == 7.5
+
+
+def test_lower_scores_win_where_lower_is_better(tmp_path: Path) -> None:
+    validation = Scripted(3, 1, 2, lower=True)
+    summary = trainer(tmp_path, Mean(), validation, Fixed(batch([8])), epochs=3).train()
+    assert (summary["best"], summary["best_update"]) == (1, 2)
+
+
+def test_the_start_is_recorded_and_never_selected(tmp_path: Path) -> None:
+    validation = Scripted(9, 1, 2)
+    summary = trainer(tmp_path, Mean(), validation, Fixed(batch([8])), epochs=2, start=True).train()
+    assert (summary["best"], summary["best_update"]) == (2, 2)
+    assert read_metrics(tmp_path / "metrics.jsonl")[0] == {"step": 0, "epoch": 0, "dev/score": 9}
+
+
+def test_rates_halve_without_improvement_and_the_stage_stops_in_time(tmp_path: Path) -> None:
+    # a tie is an improvement; the third failure would be the third decay of two: it stops
+    validation = Scripted(2, 2, 1, 3, 1, 1, 9, 9)
+    one = trainer(
+        tmp_path, Mean(), validation, Fixed(batch([4])), epochs=8, decay_factor=0.5, decay_times=2,
+        log_every=1,
+    )  # fmt: skip
+    summary = one.train()
+    assert summary["updates"] == 6
+    assert summary["decays"] == 3
+    rates = [r["train/lr/policy"] for r in read_metrics(tmp_path / "metrics.jsonl") if len(r) > 3]
+    assert rates == [0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:
+    validation = Scripted(5, 4, 5, 4, 4, 4, 4)
+    one = trainer(
+        tmp_path, Mean(), validation, Fixed(batch([4])), epochs=7, decay_factor=0.5, decay_times=1,
+        decay_patience=2,
+    )  # fmt: skip
+    assert one.train()["updates"] == 7  # decays at the fifth, stops at the seventh
+    assert one.decays == 2
+
+
+def test_restore_puts_back_the_weights_of_the_validation_before(tmp_path: Path) -> None:
+    mean = Mean([Decision.CONTINUE, Decision.RESTORE, Decision.STOP])
+    trainer(tmp_path, mean, Scripted(1, 0, 1), Fixed(batch([8])), epochs=5).train()
+    # w: 4 (kept), 6 -> 4 (restored), 6, stop
+    assert weight(mean) == 6.0
+    assert mean.updates == 3
+
+
+def test_a_stop_is_saved_within_one_update(tmp_path: Path) -> None:
+    mean = Mean()
+    batches = Fixed(*[batch([8])] * 10)
+    with pytest.raises(Preempted):
+        trainer(tmp_path, mean, Scripted(), batches, preempted=lambda: mean.updates == 3).train()
+    assert load_checkpoint(tmp_path / "last.pt")["update"] == 3
+    again = Mean()
+    trainer(tmp_path, again, Scripted(), batches).train()
+    assert again.updates == 7
+
+
+def test_a_loss_that_is_no_number_stops_before_the_weights_change(tmp_path: Path) -> None:
+    class Broken(Mean):
+        def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            losses = super().losses(batch, clock)
+            return {"policy": losses["policy"] * (float("nan") if clock.update == 2 else 1)}
+
+    broken = Broken()
+    with pytest.raises(Diverged, match="update 2"):
+        trainer(tmp_path, broken, Scripted(), Fixed(*[batch([8])] * 5), save_every=1).train()
+    assert weight(broken) == 6.0
+    assert load_checkpoint(tmp_path / "last.pt")["update"] == 2
+
+
+def test_an_absent_learner_sits_the_update_out(tmp_path: Path) -> None:
+    class Two(Mean):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = nn.Linear(1, 1)
+
+        def learners(self) -> dict[str, nn.Module]:
+            return super().learners() | {"critic": self.other}
+
+    two = Two()
+    before = two.other.weight.clone()
+    Trainer(
+        algorithm=two,
+        optimizers={
+            "policy": partial(torch.optim.SGD, lr=0.5),
+            "critic": partial(torch.optim.Adam, lr=0.5, weight_decay=0.1),
+        },
+        settings=StageSettings(epochs=1, batch_size=1, select="score"),
+        batches=Fixed(batch([8])),
+        validation=Scripted(),
+        reporter=Silent(),
+        folder=tmp_path,
+        device=torch.device("cpu"),
+        seed=1,
+    ).train()
+    assert torch.equal(two.other.weight, before)
+
+
+def test_optimizers_must_match_the_learners(tmp_path: Path) -> None:
+    class Nobody(Mean):
+        def learners(self) -> dict[str, nn.Module]:
+            return {"critic": self.module}
+
+    with pytest.raises(ValueError, match=r"given for \['policy'\], learners are \['critic'\]"):
+        trainer(tmp_path, Nobody(), Scripted(), Fixed(batch([4])))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("max_steps", 0),
+        ("clip", 0.0),
+        ("micro_batch", -1),
+        ("decay_factor", 1.0),
+        ("decay_times", -1),
+        ("decay_patience", 0),
+        ("precision", "fp8"),
+        ("log_every", 0),
+        ("save_every", 0),
+    ],
+)
+def test_ranges_of_settings(name: str, value: Any) -> None:
+    good = {"epochs": 1, "batch_size": 1, "select": "score"}
+    with pytest.raises(ValueError, match=name):
+        StageSettings(**(good | {name: value}))
