@@ -1,1 +1,55 @@
-"""Makes the helpers of this folder (`tabular`) importable from every test."""
+"""Makes the helpers of this folder (`tabular`) importable, and one tiny trained run usable."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WORDS = dict(zip("abcdef", "uvwxyz", strict=True))
+"""The language of `tiny_data`: what each source word is in the target."""
+
+TINY = [
+    *("task=text", "task.source=de", "task.target=en"),
+    *("model.hidden=16", "model.embedding=16"),
+    *("trainer=smoke", "trainer.max_steps=18", "trainer.validate_every=18"),
+    *("task.budget.actor.optimizers.policy._target_=torch.optim.Adam",),
+    *("task.budget.actor.optimizers.policy.lr=0.05", "task.budget.actor.batch_size=20"),
+    *("decoding=greedy", "decoding.max_length=8", "tracker=none", "device=cpu", "threads=1"),
+]
+"""Overrides for a run of seconds on `tiny_data`."""
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parallel text: 120, 12 and 15 sentences of one to five words, translated word by word."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    choice = random.Random(1)
+    for split, size in (("train", 120), ("dev", 12), ("test", 15)):
+        sources = [choice.choices("abcdef", k=choice.randint(1, 5)) for _ in range(size)]
+        targets = [[WORDS[word] for word in words] for words in sources]
+        for language, lines in (("de", sources), ("en", targets)):
+            text = "".join(" ".join(words) + "\n" for words in lines)
+            (folder / f"{split}.{language}").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of `seqrl-train algorithm=erac`; copy it to change it."""
+    outputs = tmp_path_factory.mktemp("tiny-run")
+    overrides = ["algorithm=erac", *TINY, f"task.data_dir={tiny_data}", f"outputs={outputs}"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from seqrl.cli.train import main; main()", *overrides],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = outputs.glob("text/erac/*/seed1")
+    return folder

@@ -232,9 +232,7 @@ def soft_values(logits: Tensor, reward: Tensor, tau: float) -> Tensor:
 def assert_fits(counts: Sequence[int], probabilities: Sequence[float]) -> None:
     """Pearson's chi-square at p = 0.001; cells that expect fewer than 5 are counted as one."""
     total = sum(counts)
-    cells = [
-        (n, total * p) for n, p in zip(counts, probabilities, strict=True) if total * p >= 5
-    ]
+    cells = [(n, total * p) for n, p in zip(counts, probabilities, strict=True) if total * p >= 5]
     rest = total - sum(n for n, _ in cells), total - sum(e for _, e in cells)
     if rest[1] >= 5:
         cells.append(rest)

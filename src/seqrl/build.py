@@ -24,6 +24,7 @@ from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder
 from seqrl.models.base import Policy
+from seqrl.rewards.base import Reward
 from seqrl.training.checkpoint import load_weights
 from seqrl.training.pipeline import Reporter, Stage, load_start
 from seqrl.training.trainer import StageSettings, Trainer
@@ -124,8 +125,15 @@ def build_algorithm(config: Config, stage: Config, networks: Mapping[str, nn.Mod
     parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
     extra: dict[str, Any] = dict(networks)
     if "reward" in parameters:
-        extra["reward"] = build(config["reward"] | stage.get("reward", {}))
+        extra["reward"] = build_reward(config, stage)
     return build(stage["algorithm"], **extra)
+
+
+def build_reward(config: Config, stage: Config) -> Reward:
+    """The reward at the stage's scale; `token_scale` is there for stages to refer to."""
+    node = config["reward"] | stage.get("reward", {})
+    reward: Reward = build({k: v for k, v in node.items() if k != "token_scale"})
+    return reward
 
 
 def build_settings(config: Config, stage: Config) -> StageSettings:
@@ -288,7 +296,7 @@ def check(config: Config) -> None:
 
     attempt("task", build_task, config)
     attempt("decoding", build_decoder, config)
-    attempt("reward", build, config["reward"])
+    attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
     sizes = Vocabularies(8, 8, Specials(0, 1, 2, 3))
     with torch.device("meta"):

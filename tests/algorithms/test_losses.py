@@ -96,9 +96,7 @@ def test_gradient_of_the_expected_signal_is_that_of_cross_entropy_to_pi_times_ad
     torch.testing.assert_close(
         found, gradient(cross_entropy[MASK].sum() / 7, logits), rtol=0, atol=1e-12
     )
-    torch.testing.assert_close(
-        found, -pi * advantage * MASK.unsqueeze(-1) / 7, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(found, -pi * advantage * MASK.unsqueeze(-1) / 7, rtol=0, atol=1e-12)
 
 
 def test_a_function_of_the_state_does_not_move_the_expected_signals_gradient() -> None:

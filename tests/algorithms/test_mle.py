@@ -6,6 +6,9 @@ import math
 
 import pytest
 import torch
+
+from seqrl.algorithms.likelihood import MLE
+from seqrl.types import Clock
 from tabular import (
     BOS,
     EOS,
@@ -18,9 +21,6 @@ from tabular import (
     policy_table,
     sequence_log_prob,
 )
-
-from seqrl.algorithms.likelihood import MLE
-from seqrl.types import Clock
 
 REFERENCES = [(4, 5, 6, EOS), (5, EOS), (EOS,), (6, 6, EOS)]
 

@@ -60,10 +60,12 @@ class PolicyEvaluation:
     beta        speed of the target network: 1 is no target network
     lambda_var  weight of the penalty on the spread of Q over the vocabulary
     form        `paper`: the loss at the head of this file. `released`: half the squared error
-                and the unbiased variance over w instead of the sum, and the penalty at padding
-                too; the constant 0.001 was tuned with this one
-    mask_padding  whether the squared error stops at EOS; in the released joint phase it does
-                not, so that the values after EOS are pulled to zero
+                and the unbiased variance over w instead of the sum; the constant 0.001 was
+                tuned with this one
+    mask_padding  whether the loss stops at EOS. In the released code the penalty does not, and
+                in its joint phase the squared error does not either, so that the values after
+                EOS are pulled to zero; the loss then depends on how wide the samples are
+                padded, and the parts of a split batch do not add up to the whole
     """
 
     def __init__(
@@ -93,9 +95,9 @@ class PolicyEvaluation:
         self.target: Policy[Any, Any] | None = None
 
     def target_critic(self) -> Policy[Any, Any]:
-        """The target network, a copy of the critic when it is first asked for."""
+        """The target network without dropout, a copy of the critic when it is first asked for."""
         if self.target is None:
-            self.target = copy.deepcopy(self.critic).requires_grad_(False)
+            self.target = copy.deepcopy(self.critic).requires_grad_(False).eval()
         return self.target
 
     def targets(
@@ -120,17 +122,15 @@ class PolicyEvaluation:
         values [N, T, V], targets [N, T]; `sentences` counts N's, K for each source.
         """
         mask = trajectories.mask
-        everywhere = torch.ones_like(mask)
+        counted = mask if self.mask_padding else torch.ones_like(mask)
         error = chosen(values, trajectories) - targets
         spread = values - values.mean(-1, keepdim=True)
         released = self.form == "released"
         squared = error.square() * (0.5 if released else 1.0)
         penalty = spread.square().sum(-1) / ((values.shape[-1] - 1) if released else 1.0)
-        loss = reduce(squared, mask if self.mask_padding else everywhere, sentences)
+        loss = reduce(squared, counted, sentences)
         if self.lambda_var:
-            loss = loss + self.lambda_var * reduce(
-                penalty, everywhere if released else mask, sentences
-            )
+            loss = loss + self.lambda_var * reduce(penalty, counted, sentences)
         return loss, torch.where(mask, error.detach(), 0.0)
 
     @torch.no_grad()
@@ -260,6 +260,8 @@ class ActorCritic(CriticTraining):
         normalize_entropy: bool = False,
         future_entropy: bool = True,
     ) -> None:
+        if tau < 0:
+            raise ValueError(f"tau must not be negative, not {tau}")
         if lambda_mle < 0:
             raise ValueError(f"lambda_mle must not be negative, not {lambda_mle}")
         super().__init__(

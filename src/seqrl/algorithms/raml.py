@@ -51,14 +51,14 @@ class RAML(WeightedLikelihood):
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         assert self.reward is not None
         group = trajectories.group
-        rewards = self.reward.score(trajectories, batch)
+        rewards = self.reward.score(trajectories, batch).to(log_probs.dtype)
         self._rewards = rewards
         if self.weighting == "uniform":
             return torch.full_like(log_probs[:, :1], 1 / group)
         absent = ~trajectories.mask.any(1)
         logits = (rewards / self.tau).masked_fill(absent, float("-inf"))
         weights: Tensor = torch.softmax(logits.view(-1, group), dim=1).view(-1, 1)
-        return weights.to(log_probs.dtype)
+        return weights
 
     def diagnostics(
         self, trajectories: Trajectories, log_probs: Tensor, weights: Tensor, batch: Batch

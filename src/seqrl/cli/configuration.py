@@ -5,20 +5,20 @@ Nothing here imports torch: a mistake is answered within a second.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seqrl
+from seqrl.cli.settings import Settings, elements, nearest
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
 NAMED = ("task", "algorithm")
-"""Groups whose choice a configuration names itself."""
+"""Groups whose choice stands in a configuration, as the group's `name`."""
 
 
 class OverrideError(Exception):
@@ -37,16 +37,11 @@ def check_overrides(arguments: list[str]) -> list[str]:
     from hydra._internal.utils import get_args_parser
 
     options, rest = get_args_parser().parse_known_args(arguments)
-    if any(
-        getattr(options, name)
-        for name in (
-            *("help", "hydra_help", "shell_completion"),
-            *("config_name", "config_path", "experimental_rerun"),
-        )
-    ):
+    asks = (options.help, options.hydra_help, options.shell_completion)
+    elsewhere = (options.config_name, options.config_path, options.experimental_rerun)
+    if any((*asks, *elsewhere)):
         return []
     typed = [*options.overrides, *(text for text in rest if not text.startswith("-"))]
-    groups = Groups([Path(options.config_dir)] if options.config_dir else [])
     overrides, problems = parsed(typed)
     if not options.multirun and not any(o.key_or_group == "hydra.mode" for o in overrides):
         problems += [
@@ -54,6 +49,7 @@ def check_overrides(arguments: list[str]) -> list[str]:
             for o in overrides
             if o.is_sweep_override()
         ]
+    groups = Groups([Path(options.config_dir)] if options.config_dir else [])
     return problems + groups.problems(overrides)
 
 
@@ -68,11 +64,12 @@ def parsed(texts: Sequence[str]) -> tuple[list[Override], list[str]]:
         try:
             overrides.append(parser.parse_override(text))
         except HydraException as error:
-            if "=" not in text:
-                problems.append(f"{text}: settings are written KEY=VALUE")
-            else:
+            if "=" in text:
+                key, _, value = text.partition("=")
                 reason = str(error).splitlines()[0]
-                problems.append(f"{text}: cannot be read ({reason}); quote it: 'KEY=\"VALUE\"'")
+                problems.append(f"{text}: {reason}; perhaps quote it: '{key}=\"{value}\"'")
+            else:
+                problems.append(f"{text}: settings are written KEY=VALUE")
     return overrides, problems
 
 
@@ -83,7 +80,7 @@ class Groups:
         self.further = [folder.expanduser().resolve() for folder in further]
         self.folders = [conf_folder(), *self.further]
 
-    def is_group(self, key: str) -> bool:
+    def __contains__(self, key: str) -> bool:
         return any((folder / key).is_dir() for folder in self.folders)
 
     def names(self, group: str) -> list[str]:
@@ -94,37 +91,30 @@ class Groups:
     def compose(self, overrides: Sequence[str] = ()) -> DictConfig:
         """`conf/train.yaml` with its references unresolved. Raises OverrideError."""
         from hydra import compose, initialize_config_dir
-        from hydra.core.global_hydra import GlobalHydra
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
-        path = [f"file://{folder}" for folder in self.further]
-        search = [f"hydra.searchpath=[{','.join(path)}]"] if path else []
+        paths = ",".join(f"file://{folder}" for folder in self.further)
+        search = [f"hydra.searchpath=[{paths}]"] if paths else []
         try:
             with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
                 return compose(config_name="train", overrides=[*search, *overrides])
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise OverrideError(str(error)) from None
-        finally:
-            GlobalHydra.instance().clear()
 
     def problems(self, overrides: Sequence[Override]) -> list[str]:
         """Of the choices of groups, and of all values against the composition of these."""
         chosen, values, others = self._sorted(overrides)
-        problems = [p for override in chosen for p in self.unknown_choices(override)]
-        known = {}
-        for override in chosen:
-            good = [name for name in choices(override) if name in self.names(override.key_or_group)]
-            known[override.key_or_group] = good
-        wrong = {override.key_or_group for override in chosen if not known[override.key_or_group]}
-        values = [o for o in values if o.key_or_group.partition(".")[0] not in wrong]
+        problems = [problem for override in chosen for problem in self.unknown_choices(override)]
+        known = {o.key_or_group: self._known_choices(o) for o in chosen}
+        values = [o for o in values if known.get(_top(o), [""])]
         if not values and not others:
             return problems
         try:
-            for point, checked in self._points(known, values):
-                config = self.compose([*point, *others])
-                where = f" with {point[0]}" if point and len(checked) < len(values) else ""
-                problems += [p for o in checked for p in value_problems(config, o, where)]
+            for point, checked, where in _points(known, values):
+                settings = Settings(self.compose([*point, *others]))
+                problems += filter(None, (settings.problem(o, where) for o in checked))
         except OverrideError as error:
             problems.append(str(error))
         return list(dict.fromkeys(problems))
@@ -135,236 +125,62 @@ class Groups:
         names = self.names(group)
         return [
             f"{group}={choice}: there is no such {group}; {nearest(choice, names)}"
-            for choice in choices(override)
+            for choice in _choices(override)
             if choice not in names
         ]
+
+    def _known_choices(self, override: Override) -> list[str]:
+        names = self.names(override.key_or_group)
+        return [choice for choice in _choices(override) if choice in names]
 
     def _sorted(
         self, overrides: Sequence[Override]
     ) -> tuple[list[Override], list[Override], list[str]]:
         """Choices of groups, values, and what only Hydra can judge: additions, packages, ..."""
-        chosen, values, others = [], [], []
+        from hydra.core.override_parser.types import OverrideType
+
+        chosen: list[Override] = []
+        values: list[Override] = []
+        others: list[str] = []
         for override in overrides:
             key = override.key_or_group
-            if key.startswith("hydra.") or override.is_sweep_override() and "/" in key:
+            if key.startswith("hydra."):
                 continue
-            if override.package or "/" in key or override.is_add() or override.is_delete():
-                others.append(override.input_line or "")
-            elif override.is_force_add():
-                others.append(override.input_line or "")
-            elif self.is_group(key):
-                chosen.append(override)
+            if override.type is not OverrideType.CHANGE or override.package or "/" in key:
+                if not override.is_sweep_override():
+                    others.append(override.input_line or "")
             else:
-                values.append(override)
+                (chosen if key in self else values).append(override)
         return chosen, values, others
 
-    def _points(
-        self, known: Mapping[str, list[str]], values: Sequence[Override]
-    ) -> Iterator[tuple[list[str], list[Override]]]:
-        """Compositions to look at, each with the values to look for there.
 
-        Where a sweep makes several choices of a group, its own settings must exist in each;
-        the other groups have their first choice meanwhile.
-        """
-        swept = {group: names for group, names in known.items() if len(names) > 1}
-        first = {group: f"{group}={names[0]}" for group, names in known.items() if names}
-        fixed = [o for o in values if o.key_or_group.partition(".")[0] not in swept]
-        if fixed or not swept:
-            yield list(first.values()), fixed
-        for group, names in swept.items():
-            own = [o for o in values if o.key_or_group.partition(".")[0] == group]
-            others = [text for key, text in first.items() if key != group]
-            if own:
-                yield from (([f"{group}={name}", *others], own) for name in names)
+def _points(
+    known: Mapping[str, list[str]], values: Sequence[Override]
+) -> Iterator[tuple[list[str], list[Override], str]]:
+    """Compositions to look at, each with the values to look for there and where that is.
+
+    Where a sweep makes several choices of a group, the group's settings must exist in each;
+    the other groups have their first choice meanwhile.
+    """
+    first = {group: f"{group}={names[0]}" for group, names in known.items() if names}
+    swept = {group: names for group, names in known.items() if len(names) > 1}
+    fixed = [o for o in values if _top(o) not in swept]
+    if fixed or not swept:
+        yield list(first.values()), fixed, ""
+    for group, names in swept.items():
+        own = [o for o in values if _top(o) == group]
+        others = [text for key, text in first.items() if key != group]
+        for name in names if own else []:
+            yield [f"{group}={name}", *others], own, f" with {group}={name}"
 
 
-def choices(override: Override) -> list[str]:
+def _top(override: Override) -> str:
+    return override.key_or_group.partition(".")[0]
+
+
+def _choices(override: Override) -> list[str]:
     """The names that an override of a group chooses."""
     return [str(value) for value in elements(override) if value is not None]
-
-
-def elements(override: Override) -> list[Any]:
-    """The values that an override gives its key, several ones in a sweep; of a range its ends."""
-    from hydra.core.override_parser.types import (
-        ChoiceSweep,
-        IntervalSweep,
-        QuotedString,
-        RangeSweep,
-        Sweep,
-    )
-
-    value = override.value()
-    if isinstance(value, ChoiceSweep):
-        flat = [item for item in value.list if not isinstance(item, Sweep)]
-        return [item.text if isinstance(item, QuotedString) else item for item in flat]
-    if isinstance(value, RangeSweep):
-        return [number for number in (value.start, value.step) if number is not None]
-    if isinstance(value, IntervalSweep):
-        return [value.start]
-    return [] if isinstance(value, Sweep) else [value]
-
-
-def value_problems(config: DictConfig, override: Override, where: str = "") -> list[str]:
-    """What is wrong with one override of a value in this configuration: its key or its type."""
-    key, typed = override.key_or_group, override.input_line
-    borrowed = _borrowed(config, key)
-    if borrowed is not None:
-        node, origin = borrowed
-        return [f"{typed}: {node} is taken from {origin}; set {origin}{key.removeprefix(node)}"]
-    if not _is_present(config, key):
-        return [f"{typed}: no such setting{where}; {nearest_key(key, settings(config))}"]
-    default = _value(config, key)
-    expected = _expected(default)
-    wrong = [value for value in elements(override) if not _fits(value, default)]
-    if not wrong:
-        return []
-    shown = "" if _is_tree(default) else f", such as the default {_shown(default)}"
-    return [f"{typed}: must be {expected}{shown}"]
-
-
-def _borrowed(config: DictConfig, key: str) -> tuple[str, str] | None:
-    """A key above this one whose value is another one's, and that other key."""
-    parts = key.split(".")
-    for end in range(1, len(parts)):
-        above = ".".join(parts[:end])
-        text = _reference(config, above)
-        if text is not None:
-            return above, text.strip().removeprefix("${").removesuffix("}")
-    return None
-
-
-def _reference(config: DictConfig, key: str) -> str | None:
-    """The text of a setting that refers to others, unresolved."""
-    node: Any = config
-    for part in key.split("."):
-        if not _has(node, part):
-            return None
-        node = node._get_node(part)
-    return str(node._value()) if node is not None and node._is_interpolation() else None
-
-
-def _has(node: Any, part: str) -> bool:
-    from omegaconf import DictConfig
-
-    return (
-        isinstance(node, DictConfig)
-        and not node._is_interpolation()
-        and not node._is_none()
-        and part in node.keys()  # noqa: SIM118: `in` alone is false for a missing value
-    )
-
-
-def _is_present(config: DictConfig, key: str) -> bool:
-    node: Any = config
-    for part in key.split("."):
-        if not _has(node, part):
-            return False
-        node = node._get_node(part)
-    return True
-
-
-def _value(config: DictConfig, key: str) -> Any:
-    """A setting's value; None where it is missing or refers to what is."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        return OmegaConf.select(config, key, throw_on_missing=False)
-    except OmegaConfBaseException:
-        return None
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """Values of one type: how it is called, and what is allowed in the place of one."""
-
-    types: tuple[type, ...]
-    name: str
-    allowed: tuple[type, ...]
-
-
-def _kind(default: Any) -> _Kind | None:
-    """The kind of a default; none where anything may stand."""
-    from omegaconf import DictConfig, ListConfig
-
-    kinds = (
-        _Kind((bool,), "true or false", (bool,)),
-        _Kind((int,), "a whole number", (int,)),
-        _Kind((float,), "a number", (int, float)),
-        _Kind((str,), "text", (str, int, float)),
-        _Kind((ListConfig,), "a list", (list,)),
-        _Kind((DictConfig,), "set by the settings below it", (dict,)),
-    )
-    return next((kind for kind in kinds if isinstance(default, kind.types)), None)
-
-
-def _is_tree(value: Any) -> bool:
-    from omegaconf import DictConfig
-
-    return isinstance(value, DictConfig)
-
-
-def _expected(default: Any) -> str:
-    kind = _kind(default)
-    return kind.name if kind else "anything"
-
-
-def _fits(value: Any, default: Any) -> bool:
-    kind = _kind(default)
-    if kind is None or value is None or (isinstance(value, str) and "${" in value):
-        return True
-    if isinstance(value, bool):
-        return bool in kind.allowed
-    return isinstance(value, kind.allowed)
-
-
-def _shown(value: Any) -> str:
-    from omegaconf import ListConfig
-
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"[{','.join(map(str, value))}]" if isinstance(value, ListConfig) else str(value)
-
-
-def settings(config: DictConfig) -> list[str]:
-    """The dotted keys of everything that can be set."""
-    return [key for key, _ in walk(config)]
-
-
-def walk(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted key and the unresolved node of every value and every reference."""
-    from omegaconf import DictConfig
-
-    for name in config:
-        node = config._get_node(name)
-        inner = isinstance(node, DictConfig) and not node._is_interpolation()
-        if inner and not node._is_none() and len(node):
-            yield from walk(node, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", node
-
-
-def nearest_key(key: str, keys: Sequence[str]) -> str:
-    """A hint: settings of the same last name, or else those that are spelled alike."""
-    last = key.rpartition(".")[2]
-    same = sorted((k for k in keys if k.rpartition(".")[2] == last), key=lambda k: k.count("."))
-    top = [k for k in same if k.count(".") == same[0].count(".")] if same else []
-    if 0 < len(top) <= 3:
-        return f"did you mean {' or '.join(top)}?"
-    close = difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
-    if not close:
-        lasts = {k.rpartition(".")[2]: k for k in sorted(keys, key=lambda k: -k.count("."))}
-        close = [lasts[name] for name in difflib.get_close_matches(last, lasts, n=3, cutoff=0.75)]
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return "`seqrl-train --cfg job` shows all"
-
-
-def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint: all names, the most similar ones first where there are such."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    listed = f"there are {', '.join(names)}" if names else "there are none"
-    return f"did you mean {' or '.join(close)}? ({listed})" if close else listed
 
 
 def linked(values: Mapping[str, Any], groups: Groups) -> DictConfig:
@@ -377,13 +193,12 @@ def linked(values: Mapping[str, Any], groups: Groups) -> DictConfig:
     from omegaconf import OmegaConf
 
     config = OmegaConf.create(dict(values))
+    settings = Settings(config)
     found: dict[str, str] = {}
     for composition in _compositions(values, groups):
-        for key, node in walk(composition):
-            if node is not None and node._is_interpolation() and _is_present(config, key):
-                text = str(node._value())
-                if key not in found and _says(config, text, _value(config, key)):
-                    found[key] = text
+        for key, text in Settings(composition).references().items():
+            if key in settings and _resolved(config, text) == (settings.value(key),):
+                found.setdefault(key, text)
     for key, text in found.items():
         OmegaConf.update(config, key, text, merge=False)
     return config
@@ -401,21 +216,25 @@ def _compositions(values: Mapping[str, Any], groups: Groups) -> Iterator[DictCon
     for group, names in candidates.items():
         points += [{**first, group: name} for name in names[1:]]
     for point in points:
-        yield groups.compose([f"{group}={name}" for group, name in point.items()])
+        # of a candidate that is no whole configuration by itself nothing can be known
+        with suppress(OverrideError):
+            yield groups.compose([f"{group}={name}" for group, name in point.items()])
 
 
-def _says(config: DictConfig, text: str, value: Any) -> bool:
-    """Whether this reference gives the value in this configuration."""
+def _resolved(config: DictConfig, text: str) -> tuple[Any] | None:
+    """What a reference means in this configuration, if it means anything."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    name = "_probe"
-    probe = OmegaConf.create({name: text})
-    probe._set_parent(config)
+    probe = "_probe"
+    config[probe] = text
     try:
-        return bool(OmegaConf.select(probe, name) == value)
+        value = config[probe]
     except OmegaConfBaseException:
-        return False
+        return None
+    finally:
+        del config[probe]
+    return (OmegaConf.to_container(value) if OmegaConf.is_config(value) else value,)
 
 
 def overridden(
@@ -437,42 +256,41 @@ def overridden(
     from omegaconf import OmegaConf
 
     overrides, problems = parsed(texts)
-    config = linked(values, groups)
-    for override in [o for o in overrides if groups.is_group(o.key_or_group)]:
-        overrides.remove(override)
-        own = _not_single(override) + _not_allowed(override, allowed)
-        own += groups.unknown_choices(override)
-        problems += own
-        if not own:
-            group = override.key_or_group
-            node = _composed(values, groups, group, str(override.value()))
-            OmegaConf.update(config, group, node, merge=False)
-    for override in overrides:
-        own = _not_single(override) + _not_allowed(override, allowed)
-        own = own or value_problems(config, override)
-        problems += own
-        if not own:
+    problems += [p for o in overrides for p in _unsuitable(o, allowed)]
+    suitable = [o for o in overrides if not _unsuitable(o, allowed)]
+    config = linked(values, groups) if suitable else OmegaConf.create(dict(values))
+    wrong = set()
+    for override in (o for o in suitable if o.key_or_group in groups):
+        unknown = groups.unknown_choices(override)
+        problems += unknown
+        if unknown:
+            wrong.add(override.key_or_group)
+        else:
+            node = _composed(values, groups, override.key_or_group, str(override.value()))
+            OmegaConf.update(config, override.key_or_group, node, merge=False)
+    for override in (o for o in suitable if o.key_or_group not in groups and _top(o) not in wrong):
+        problem = Settings(config).problem(override)
+        if problem is None:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        else:
+            problems.append(problem)
     if problems:
         raise OverrideError("\n".join(problems))
     return config
 
 
-def _not_single(override: Override) -> list[str]:
+def _unsuitable(override: Override, allowed: Sequence[str]) -> list[str]:
+    """Why an override cannot change a run's configuration, whatever its value."""
     from hydra.core.override_parser.types import OverrideType
 
+    key = override.key_or_group
     if override.type is not OverrideType.CHANGE or override.package:
         return [f"{override.input_line}: only changes, KEY=VALUE, are possible here"]
     if override.is_sweep_override():
         return [f"{override.input_line}: one value is needed here"]
+    if allowed and not any(key == name or key.startswith(f"{name}.") for name in allowed):
+        return [f"{override.input_line}: cannot be changed here; {nearest(key, sorted(allowed))}"]
     return []
-
-
-def _not_allowed(override: Override, allowed: Sequence[str]) -> list[str]:
-    key = override.key_or_group
-    if not allowed or any(key == name or key.startswith(f"{name}.") for name in allowed):
-        return []
-    return [f"{override.input_line}: cannot be changed here; {nearest(key, sorted(allowed))}"]
 
 
 def _composed(values: Mapping[str, Any], groups: Groups, group: str, choice: str) -> Any:
@@ -482,4 +300,6 @@ def _composed(values: Mapping[str, Any], groups: Groups, group: str, choice: str
     names = {other: str(values[other]["name"]) for other in NAMED}
     known = {other: name for other, name in names.items() if name in groups.names(other)}
     overrides = [f"{other}={name}" for other, name in {**known, group: choice}.items()]
-    return OmegaConf.to_container(groups.compose(overrides)._get_node(group), resolve=False)
+    tree = OmegaConf.to_container(groups.compose(overrides), resolve=False)
+    assert isinstance(tree, dict)
+    return tree[group]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ from seqrl.data.phrases_words import (
     CONNECTOR,
     CONTROLLED,
     DEGREE,
+    EXTENSION,
     IMPRESSION,
     INTERROGATIVE,
     PURPOSE,
@@ -102,15 +104,13 @@ def phrases(*, train: int = 20_000, dev: int = 500, test: int = 500, seed: int =
 
 def tokenize(text: str) -> str:
     """Natural English as lower-cased tokens: "He doesn't." becomes "he does n't ."."""
-    return " ".join(_TOKEN.findall(text.lower().replace("won't", "wo n't")))
+    return " ".join(_TOKEN.findall(text.lower()))
 
 
 def naturalize(tokens: str) -> str:
     """Tokens as natural English, the inverse of `tokenize` on what the grammar writes."""
     words = tokens.split()
-    written = [
-        _capitalized(word, before) for before, word in zip(["", *words[:-1]], words, strict=True)
-    ]
+    written = [_capitalized(word, before) for before, word in pairwise(["", *words])]
     text = re.sub(r" (n't|'\w*|[.,?!])(?= |$)", r"\1", " ".join(written)).replace(" - ", "-")
     return text[:1].upper() + text[1:]
 
@@ -351,7 +351,7 @@ def control(rng: Random) -> Sentence:
 def purpose(rng: Random) -> Sentence:
     """Sie geht in die Stadt, um einen Mantel zu kaufen."""
     word, renderings, form = PURPOSE.draw(rng)
-    main = clause(rng, subject=person(rng), full=False)._replace(negated=False, yet=False)
+    main = action(rng, ANY, person(rng), full=False)._replace(negated=False, yet=False)
     code = reference(main.subject)
     inner = activity(rng, Phrase(pronoun=code or "es_it"))
     return Sentence(
@@ -453,7 +453,7 @@ def existence(rng: Random) -> Sentence:
     """In der Stadt gibt es viele Kirchen."""
     row = SPOTS.draw(rng)
     noun = nouns(("sight", "surface", "animal", "person")).draw(rng)
-    while noun.german in HOMOGRAPHS or "kin" in noun.classes:
+    while noun.german in HOMOGRAPHS or {"kin", "spouse"} & set(noun.classes):
         noun = nouns(("sight", "surface", "animal", "person")).draw(rng)
     found = nominal(rng, noun)
     if found.determiner not in ("ein", "zahl", "viele", "einige"):
@@ -543,19 +543,36 @@ def price(rng: Random) -> Sentence:
     )
 
 
+def extension(rng: Random) -> Sentence:
+    """A sentence of some other kind with its reason: ..., weil er müde ist."""
+    base = EXTENSIBLE.draw(rng)(rng)
+    word, renderings = EXTENSION.draw(rng)
+    inner = clause(rng, ANY, full=False)
+    return Sentence(
+        f"{base.german[:-2]} , {word} {german.sentence(inner, 'final')} .",
+        lambda draw: (
+            f"{base.english(draw)[:-1]} {pick(draw, renderings)} {english.statement(inner, draw)}."
+        ),
+    )
+
+
+EXTENSIBLE: Menu[Callable[[Random], Sentence]] = Menu(
+    [statement, relation, attitude, control, purpose, resumption, undone], [4, 4, 4, 4, 3, 2, 2]
+)
 PATTERN: Menu[Callable[[Random], Sentence]] = Menu(
     [
-        statement,
+        extension,
         subordination,
+        statement,
         relation,
-        attitude,
         coordination,
+        attitude,
         control,
+        resumption,
         question,
         open_question,
-        resumption,
-        purpose,
         undone,
+        purpose,
         request,
         quality,
         impression,
@@ -565,5 +582,5 @@ PATTERN: Menu[Callable[[Random], Sentence]] = Menu(
         age,
         price,
     ],
-    [18, 20, 12, 10, 10, 6, 5, 4, 6, 6, 4, 2, 2, 2, 2, 2, 2, 1, 1],
+    [26, 18, 12, 10, 10, 8, 5, 5, 5, 4, 4, 4, 2, 2, 2, 2, 2, 2, 1, 1],
 )

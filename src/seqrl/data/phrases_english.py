@@ -186,7 +186,7 @@ def determiner(phrase: Phrase, rest: str, rng: Random) -> str:
     if kind == "einige":
         return pick(rng, "some / a few / several")
     if kind == "zahl":
-        return number(phrase.count)
+        return number(phrase.amount)
     if kind == "any":
         return "any"
     if kind == "no":

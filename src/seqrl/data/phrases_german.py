@@ -124,7 +124,7 @@ def determined(phrase: Phrase, case: str) -> tuple[str, str]:
     if phrase.determiner == "mein":
         return PRONOUNS[phrase.owner].possessive + ENDINGS["ein"][case][where], "mixed"
     if phrase.determiner == "zahl":
-        return number(phrase.count), "strong"
+        return number(phrase.amount), "strong"
     if not phrase.determiner:
         return "", "strong"
     stem, endings, adjective = DETERMINERS[phrase.determiner]
@@ -234,7 +234,8 @@ def reflexive(clause: Clause) -> str:
 
 def pronouns(clause: Clause) -> list[str]:
     """The unstressed pronouns, which come first: accusative before dative."""
-    verb, parts = clause.verb, []
+    verb = clause.verb
+    parts: list[str] = []
     if verb is None or clause.passive:
         return parts
     if clause.object and clause.object.personal and not verb.preposition:

@@ -25,7 +25,7 @@ class Phrase(NamedTuple):
     determiner: str = "der"
     owner: str = ""
     possessor: Phrase | None = None
-    count: int = 0
+    amount: int = 0
     adjective: Adjective | None = None
     relative: Clause | None = None
 
@@ -85,7 +85,7 @@ def reference(phrase: Phrase) -> str:
     """The pronoun that takes up a phrase, as a key of PRONOUNS; nothing where none is clear."""
     noun = phrase.noun
     if noun is None or phrase.pronoun == GAP:
-        return phrase.pronoun if phrase.personal else ""
+        return phrase.pronoun if phrase.personal and phrase.pronoun != "man" else ""
     if "person" in noun.classes:
         if phrase.plural:
             return "they"

@@ -76,6 +76,7 @@ CONSEQUENCE = Menu([("present", "consequence"), ("future", ""), ("present", "mod
 NARRATIVE = Menu([("perfect", "past"), ("past", "modal")], [4, 1])
 ANTERIOR = Menu([("pluperfect", "")])
 SIMPLE_PAST = Menu([("perfect", "past")])
+PASTS = (PAST, SIMPLE_PAST, NARRATIVE, ANTERIOR)
 STATIC = Menu([("present", ""), ("perfect", ""), ("present", "habit")], [5, 3, 2])
 
 DURATIVE = frozenset(listed("arbeiten wohnen warten lernen suchen spielen schlafen kennen"))
@@ -110,7 +111,7 @@ def nominal(rng: Random, noun: Noun, owner: str = "", *, adjective: float = 0.22
     kind = (MASS if noun.mass else PLURAL if plural else SINGULAR).draw(rng)
     if "spouse" in noun.classes or ("kin" in noun.classes and rng.random() < 0.7):
         kind = "mein"
-    elif kind == "mein" and noun.german in SPOUSES:
+    elif kind in ("mein", "genitiv") and noun.german in SPOUSES:
         kind = "der"
     if noun.pair and kind in ("jeder", "zahl"):
         kind = "der"
@@ -123,7 +124,7 @@ def nominal(rng: Random, noun: Noun, owner: str = "", *, adjective: float = 0.22
     elif kind == "genitiv":
         phrase = phrase._replace(possessor=possessor(rng))
     elif kind == "zahl":
-        phrase = phrase._replace(count=COUNT.draw(rng))
+        phrase = phrase._replace(amount=COUNT.draw(rng))
     if rng.random() < adjective:
         quality = adjectives(noun.classes)
         phrase = phrase._replace(adjective=quality.draw(rng) if quality else None)
@@ -161,7 +162,8 @@ def other_person(rng: Random, subject: Phrase, case: str = "dat") -> Phrase:
             return Phrase(pronoun=code)
     if rng.random() < 0.12:
         return Phrase(NAME.draw(rng), determiner="")
-    return nominal(rng, nouns(("person",)).draw(rng), reference(subject))
+    human = subject.noun is None or "person" in subject.noun.classes
+    return nominal(rng, nouns(("person",)).draw(rng), reference(subject) if human else "")
 
 
 def thing(rng: Random, verb: Verb, subject: Phrase) -> Phrase:
@@ -288,7 +290,7 @@ def process(rng: Random, times: Menu[tuple[str, str]]) -> Clause:
     if verb.where:
         result = result._replace(where=spot(rng, verb))
     if "t" in verb.flags:
-        times = STATIC if times in (ANY, PRESENT) else Menu([("perfect", "")])
+        times = Menu([("perfect", "")]) if times in PASTS else STATIC
     return timed(rng, result, times, full=True)
 
 
@@ -299,9 +301,7 @@ def description(
     rng: Random, times: Menu[tuple[str, str]], subject: Phrase, *, full: bool
 ) -> Clause:
     """What someone is like, or is by profession."""
-    past = times in (PAST, SIMPLE_PAST, NARRATIVE, ANTERIOR) or (
-        times is ANY and rng.random() < 0.4
-    )
+    past = times in PASTS or (times is ANY and rng.random() < 0.4)
     state = STATE.draw(rng)
     job = profession(rng, subject) if rng.random() < 0.2 else None
     result = Clause(subject, state=job or state, tense="past" if past else "present")
@@ -339,19 +339,15 @@ def timed(rng: Random, result: Clause, times: Menu[tuple[str, str]], *, full: bo
     verb = result.verb
     assert verb is not None
     infinitive = verb.prefix + verb.stem
-    deliberate = (infinitive not in UNWANTED and result.subject.personal is not None) or (
-        result.subject.noun is not None
-        and "person" in result.subject.noun.classes
-        and infinitive not in UNWANTED
-    )
-    if timing in ("modal", "gern", "now") and not deliberate:
-        timing = ""
-    if timing == "now" and "t" in verb.flags:
-        timing = ""
-    if timing == "since" and (infinitive not in DURATIVE or ("t" in verb.flags and not full)):
-        tense, timing = "present", ""
-    if timing == "gern" and "t" in verb.flags:
-        timing = ""
+    human = result.subject.noun is None or "person" in result.subject.noun.classes
+    deliberate = human and infinitive not in UNWANTED
+    static = "t" in verb.flags
+    if (
+        (timing in ("modal", "gern", "now") and not deliberate)
+        or (timing in ("now", "gern", "recent") and static)
+        or (timing == "since" and infinitive not in DURATIVE)
+    ):
+        tense, timing = "perfect" if tense == "past" else tense, ""
     if timing == "modal":
         result = result._replace(tense=tense, modal=MODAL_VERBS.draw(rng))
         if full and tense == "present" and rng.random() < 0.3:

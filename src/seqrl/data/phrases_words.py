@@ -13,7 +13,7 @@ from seqrl.data import phrases_lexicon as lexicon
 
 T = TypeVar("T")
 
-USUAL = 0.45
+USUAL = 0.55
 """How probable a rendering is, compared with the one before it."""
 
 
@@ -85,7 +85,7 @@ class Verb(NamedTuple):
 
     `case` is acc or dat (or nothing), `objects` the classes of nouns that fit,
     `preposition` what governs the object. `recipient` says that a dative person comes
-    before the object. `where` is loc, dir, on or onto. `flags`:
+    before the object. `where` is loc, dir, far, on, onto or wall. `flags`:
     s perfect with sein, r and R reflexive (accusative, dative), t state (no progressive),
     k the German object is the English subject, p place, m manner, v vehicle, b passive
     """
@@ -231,7 +231,7 @@ PEOPLE = [_noun(cells, ("person",)) for cells in rows(lexicon.PERSONS)]
 CALLED = [_name(entry) for entry in lexicon.NAMES.split()]
 OBJECTS = [_noun(cells) for cells in rows(lexicon.THINGS)]
 _RANKED = [
-    *zip(zipf(len(PEOPLE), 6), PEOPLE, strict=True),
+    *zip(zipf(len(PEOPLE), 8), PEOPLE, strict=True),
     *zip(zipf(len(OBJECTS), 10), OBJECTS, strict=True),
 ]
 
@@ -314,7 +314,7 @@ def adjectives(classes: tuple[str, ...]) -> Menu[Adjective] | None:
     """The adjectives that fit a noun of these classes."""
     fitting = [
         (weight, quality)
-        for weight, quality in zip(zipf(len(QUALITIES), 4), QUALITIES, strict=True)
+        for weight, quality in zip(zipf(len(QUALITIES), 6), QUALITIES, strict=True)
         if set(classes) & set(quality.classes)
     ]
     return Menu([q for _, q in fitting], [w for w, _ in fitting]) if fitting else None
@@ -335,6 +335,7 @@ UNIT = Menu(rows(lexicon.UNITS), zipf(len(rows(lexicon.UNITS)), 3))
 DAY = Menu(rows(lexicon.DAYS), zipf(7, 4))
 MONTH = Menu(rows(lexicon.MONTHS), zipf(len(rows(lexicon.MONTHS)), 3))
 SUBORDINATOR = Menu(rows(lexicon.SUBORDINATORS), zipf(len(rows(lexicon.SUBORDINATORS)), 3))
+EXTENSION = Menu(rows(lexicon.EXTENSIONS), zipf(len(rows(lexicon.EXTENSIONS)), 3))
 CONNECTOR = Menu(rows(lexicon.CONNECTORS), zipf(len(rows(lexicon.CONNECTORS)), 3))
 ATTITUDE = Menu(
     [

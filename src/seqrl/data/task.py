@@ -47,14 +47,14 @@ class Task:
         metric: str = "bleu",
         scores: Sequence[str] = ("bleu", "sacrebleu"),
         source_eos: bool = False,
-        detokenize: str = "none",
+        detokenize: str | Callable[[str], str] = "none",
         filters: Filters | None = None,
         max_unknown: float = 0.3,
         data_dir: str | None = None,
         source: str | None = None,
         target: str | None = None,
     ) -> None:
-        if detokenize not in DETOKENIZE:
+        if isinstance(detokenize, str) and detokenize not in DETOKENIZE:
             allowed = ", ".join(DETOKENIZE)
             raise ValueError(f"detokenize must be one of {allowed}, not {detokenize!r}")
         if not 0 <= max_unknown <= 1:
@@ -109,6 +109,8 @@ class Task:
 
     def detokenize(self, text: str) -> str:
         """Natural text of an output, which is in the task's tokenisation."""
+        if callable(self._detokenize):
+            return self._detokenize(text)
         if self._detokenize == "none":
             return text
         language = self.target or ""

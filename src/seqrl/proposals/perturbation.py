@@ -100,7 +100,7 @@ class HammingSampler(Proposal):
         """rho / (1 + rho), where a token can become any of `others` words."""
         exponent = 1 - 1 / self.tau if self.rescale else 1.0
         log_rho = exponent * math.log(others) - 1 / self.tau
-        return 1 / (1 + math.exp(-log_rho))
+        return torch.sigmoid(torch.tensor(log_rho, dtype=torch.float64)).item()
 
     def __call__(
         self,
@@ -164,18 +164,18 @@ class EditSampler(Proposal):
         longest = -(-steps // TABLE_STEP) * TABLE_STEP
         tables = edit_tables(longest, len(words), self.tau, self.rescale)
         strata, substitutions = (table.to(device) for table in tables)
-        noise = clock.uniform("edit", 2 + 5 * steps, batch, self.samples)
+        noise = clock.uniform("edit", 2 + 6 * steps, batch, self.samples)
         m = mask.sum(1) - 1  # [N]
         e = torch.searchsorted(strata[m], noise[0].unsqueeze(1), right=True).squeeze(1)
         s = torch.searchsorted(substitutions[m, e], noise[1].unsqueeze(1), right=True).squeeze(1)
         inserted = e - s  # [N]
-        order, slots, drawn = torch.split(noise[2:].T, [steps, 2 * steps, 2 * steps], dim=1)
+        order, slots, drawn = torch.split(noise[2:].T, [steps, 2 * steps, 3 * steps], dim=1)
         position = torch.arange(steps, device=device)
         is_word = position < m.unsqueeze(1)  # [N, T]
         # substitute the s words with the lowest noise
         substituted = rank_of(order.masked_fill(~is_word, 2.0)) < s.unsqueeze(1)
-        new = words[scaled(drawn, torch.tensor(len(words)))]  # [N, 2T]
-        source = torch.where(substituted, new[:, :steps], target)
+        new = words[scaled(drawn, torch.tensor(len(words)))]  # [N, 3T]
+        source = torch.where(substituted, new[:, 2 * steps :], target)
         # interleave insertions with the words that stay: choose their places uniformly
         place = torch.arange(2 * steps, device=device)
         is_slot = place < (m - s + inserted).unsqueeze(1)
@@ -187,8 +187,8 @@ class EditSampler(Proposal):
         key_words = (2 * stays + 1).masked_fill(end, 8 * steps).masked_fill(padding, 9 * steps)
         key_insertions = (2 * kept_before).masked_fill(~is_insertion, 9 * steps)
         keys = torch.cat([key_insertions, key_words], dim=1)
-        filler = torch.full_like(new, batch.specials.pad)
-        tokens = torch.cat([torch.where(is_insertion, new, filler), source], dim=1)
+        insertions = torch.where(is_insertion, new[:, : 2 * steps], batch.specials.pad)
+        tokens = torch.cat([insertions, source], dim=1)
         changed = torch.cat([is_insertion, substituted], dim=1)
         keys, index = keys.sort(dim=1, stable=True)
         width = int((m + inserted).max()) + 1

@@ -1,0 +1,304 @@
+"""What the commands that use a run have in common: finding, changing and loading it.
+
+Nothing here imports torch before a run and the overrides have been found right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seqrl.cli.configuration import Groups, OverrideError, overridden
+from seqrl.cli.settings import nearest
+from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
+from seqrl.data.corpus import CorpusError
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqrl.data.task import Task
+    from seqrl.decoding.decoder import Decoder
+    from seqrl.models.base import Policy
+
+Config = dict[str, Any]
+ArgumentT = TypeVar("ArgumentT")
+MadeT = TypeVar("MadeT")
+
+CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
+SHOWN = 5
+
+
+class UsageError(Exception):
+    """The command line asks for what there is not; one problem a line."""
+
+
+class RunError(Exception):
+    """The run cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and the configuration that it was made with, resolved."""
+
+    folder: Path
+    config: Config
+
+    @property
+    def policies(self) -> list[str]:
+        """The stages that deliver a policy, in order."""
+        stages = self.config["algorithm"]["stages"]
+        return [name for name, stage in stages.items() if "policy" in stage["optimizers"]]
+
+    def stage(self, name: str | None) -> str:
+        """The named stage, which must deliver a policy; the last one that does if none is named."""
+        if name is None:
+            return self.policies[-1]
+        if name not in self.policies:
+            there = name in self.config["algorithm"]["stages"]
+            problem = "delivers no policy" if there else "is no stage of this run"
+            raise UsageError(f"stage={name}: {name} {problem}; {nearest(name, self.policies)}")
+        return name
+
+    def label(self, stage: str) -> str:
+        """The stage's name in tables."""
+        return str(self.config["algorithm"]["stages"][stage]["label"])
+
+
+@dataclass(frozen=True)
+class Model:
+    """A policy of a run and what decodes with it.
+
+    stage   that delivered the policy
+    config  of the run, with the command line's overrides
+    """
+
+    stage: str
+    config: Config
+    task: Task
+    policy: Policy[Any, Any]
+    decoder: Decoder
+    device: torch.device
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The command's exit code; its errors are printed: 1 failed, 2 usage."""
+    try:
+        return command()
+    except (UsageError, OverrideError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    except (RunError, CorpusError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAILED
+
+
+def command_parser(
+    command: str, description: str | None, overrides: str
+) -> argparse.ArgumentParser:
+    """A parser of RUN, overrides and the folder of a user's own groups."""
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=overrides)
+    parser.add_argument(
+        "--config-dir", type=Path, help="folder of your own configuration groups, as in training"
+    )
+    return parser
+
+
+def open_run(folder: Path, *, finished: bool = True) -> Run:
+    """The run in a folder. Raises UsageError where there is none, RunError if it is not whole.
+
+    finished  whether the run must be
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UsageError(_no_run(folder))
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        assert isinstance(config, dict)
+        run = Run(folder, {str(key): value for key, value in config.items()})
+        run.stage(None)
+    except (YAMLError, OmegaConfBaseException, LookupError, TypeError, AssertionError) as error:
+        raise RunError(f"{path} is no configuration of a run: {error!r}") from None
+    if finished and not (folder / RESULT).is_file():
+        raise RunError(
+            f"{folder}: the run is not finished ({state(folder)}); "
+            f"`seqrl-rerun {folder}` continues it"
+        )
+    return run
+
+
+def state(folder: Path) -> str:
+    """How far a run without a result came, and why not further."""
+    try:
+        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        reason = status["reason"]
+        return f"{status['status']}: {reason}" if reason else str(status["status"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "its state is unknown"
+
+
+def _no_run(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder}: there is no such folder"
+    below = sorted(
+        path.parent for path in folder.rglob(CONFIG) if path.parent.name.startswith("seed")
+    )
+    hint = ""
+    if below:
+        more = f", and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+        hint = f"; below it are {', '.join(map(str, below[:SHOWN]))}{more}"
+    return f"{folder} is not the folder of a run: it has no {CONFIG}{hint}"
+
+
+def taken(overrides: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The command's own settings, `own` being their defaults, and the other overrides."""
+    values, others = dict(own), []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key in own:
+            values[key] = value
+        else:
+            others.append(text)
+    return values, others
+
+
+def changed(
+    run: Run, overrides: Sequence[str], config_dir: Path | None, *, allowed: Sequence[str]
+) -> Config:
+    """The run's configuration with overrides of what may be changed, resolved.
+
+    The device is `auto` unless it is overridden: the run may have been made elsewhere.
+    """
+    values = {**run.config, "device": "auto"}
+    if not overrides:
+        return values
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    groups = Groups([config_dir] if config_dir else [])
+    config = overridden(values, overrides, groups, allowed=allowed)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(str(error)) from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def load_model(run: Run, stage: str, config: Config, *, split: str | None = None) -> Model:
+    """The policy that a stage delivered, and what is needed to decode with it.
+
+    Reads no corpus; the task will read `split`, and no other, when it is asked for it.
+    """
+    import torch
+
+    from seqrl.build import (
+        build_decoder,
+        build_network,
+        build_task,
+        choose_device,
+        vocabularies,
+    )
+
+    if split is not None and "splits" in config["task"]["corpus"]:
+        corpus = {**config["task"]["corpus"], "splits": [split]}
+        config = {**config, "task": {**config["task"], "corpus": corpus}}
+    problems: list[str] = []
+    task = _built(problems, "task", build_task, config)
+    decoder = _built(problems, "decoding", build_decoder, config)
+    device = _built(problems, "device", choose_device, config["device"])
+    if task is None or decoder is None or device is None:
+        raise UsageError("\n".join(problems))
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
+    try:
+        task.load_tokenizers(run.folder / "tokenizers")
+    except (OSError, ValueError, LookupError) as error:
+        raise RunError(f"the tokenizers of {run.folder} cannot be read: {error}") from None
+    policy = build_network(config, "policy", vocabularies(task), 0)
+    _load_weights(policy, run, stage)
+    return Model(stage, config, task, policy.to(device).eval(), decoder, device)
+
+
+def _built(
+    problems: list[str], place: str, make: Callable[[ArgumentT], MadeT], argument: ArgumentT
+) -> MadeT | None:
+    """What is made of a part of the configuration; None, and a problem, where it cannot be."""
+    from seqrl.build import ConfigError, root_cause
+
+    try:
+        return make(argument)
+    except ConfigError as error:
+        problems.append(str(error))
+    except Exception as error:
+        problems.append(f"{place}: {root_cause(error)}")
+    return None
+
+
+def _load_weights(policy: Policy[Any, Any], run: Run, stage: str) -> None:
+    from seqrl.training.checkpoint import CheckpointError
+    from seqrl.training.pipeline import load_start
+    from seqrl.training.results import weights_of
+
+    try:
+        load_start(policy, weights_of(run.folder, stage), f"policy of {run.folder}")
+    except FileNotFoundError as error:
+        raise RunError(
+            f"the weights of stage {stage} are missing: there is no {error.filename}"
+        ) from None
+    except (CheckpointError, ValueError) as error:
+        raise RunError(str(error)) from None
+
+
+def decoding_name(run: Run, config: Config) -> str:
+    """A name for a way of decoding, such as beam5 or beam5-length_penalty1.0.
+
+    It tells what differs from the run's own way if that is of the same class, else from the
+    constructor's defaults.
+    """
+    import inspect
+
+    from hydra.utils import get_class
+
+    node, own = config["decoding"], run.config["decoding"]
+    target = str(node["_target_"])
+    parameters = inspect.signature(get_class(target)).parameters
+    usual = own if own["_target_"] == target else {k: p.default for k, p in parameters.items()}
+    name = f"{target.rpartition('.')[2].lower()}{node.get('size', '')}"
+    changes = {k: v for k, v in node.items() if k not in ("_target_", "size") and v != usual[k]}
+    return name + "".join(f"-{key}{value}" for key, value in changes.items())
+
+
+def longest_source(config: Config) -> int | None:
+    """Tokens that the task cuts its sources to."""
+    filters = config["task"].get("filters") or {}
+    longest: int | None = filters.get("truncate_source")
+    return longest
+
+
+def one_line(text: str) -> str:
+    """A text without ends of lines, which a corpus of JSON may have taught a model."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def done(paths: Mapping[str, Path]) -> int:
+    """Print where the files are; the exit code of success."""
+    width = max(map(len, paths))
+    for name, path in paths.items():
+        print(f"{name + ':':<{width + 1}} {path}")
+    return EXIT_DONE
