@@ -32,6 +32,25 @@ test: $(STAMP)  ## everything that must pass
 test-full: $(STAMP)  ## the long versions of the tests too
 	$(BIN)/python -m pytest tests
 
+SEEDS ?= 1 2 3
+ALGORITHMS ?= mle raml ac erac
+SCALE ?= small
+
+.PHONY: g2p
+g2p: $(STAMP)  ## compare ALGORITHMS over SEEDS on letters to phonemes, then a table
+	@for algorithm in $(ALGORITHMS); do for seed in $(SEEDS); do \
+	  $(BIN)/seqrl-train experiment=g2p_$(SCALE) algorithm=$$algorithm seed=$$seed || exit; \
+	done; done
+	$(BIN)/seqrl-report outputs/g2p/*/*/seed*
+
+.PHONY: multi30k
+multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder with tok/ and raw/, else the hub
+	@for algorithm in $(ALGORITHMS); do for seed in $(SEEDS); do \
+	  $(BIN)/seqrl-train experiment=multi30k algorithm=$$algorithm seed=$$seed \
+	    task.data_dir=$(if $(DATA),$(DATA),null) || exit; \
+	done; done
+	$(BIN)/seqrl-report outputs/multi30k/*/*/seed*
+
 .PHONY: lint
 lint: $(STAMP)  ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check src tests scripts

@@ -41,7 +41,6 @@ def expected_signal(logits: Tensor, signal: Tensor, mask: Tensor, sentences: int
     return reduce(-expectation, mask, sentences)
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """H(softmax(logits)) in nats, [...] from [..., V]."""
-    log_probs = torch.log_softmax(logits, dim=-1)
+def entropy(log_probs: Tensor) -> Tensor:
+    """-sum_w p log p in nats, [...] from log-probabilities [..., V]."""
     return -(log_probs.exp() * log_probs).sum(-1)

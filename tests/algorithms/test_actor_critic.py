@@ -96,7 +96,9 @@ def soft_objective(logits: Tensor, reward: Tensor, tau: float) -> Tensor:
     for y, probability in zip(SEQUENCES, law(logits), strict=True):
         nodes = [NODE[y[:t]] for t in range(len(y))]
         gains = sum(reward[node, token] for node, token in zip(nodes, y, strict=True))
-        total = total + probability * (gains + tau * entropy(logits[nodes]).sum())
+        total = total + probability * (
+            gains + tau * entropy(torch.log_softmax(logits[nodes], -1)).sum()
+        )
     return total
 
 
@@ -231,9 +233,9 @@ def test_exact_values_are_the_fixed_point_of_policy_evaluation(tau: float) -> No
     )
     trajectories = trajectories_of(SEQUENCES, group=len(SEQUENCES))
     batch = batch_of([(4, 6, EOS)])
-    logits = policy.table[4][nodes_of(trajectories.inputs)].detach()
+    log_pi = torch.log_softmax(policy.table[4][nodes_of(trajectories.inputs)].detach(), -1)
     gains = reward.increments(trajectories, batch)
-    targets = learner.evaluation.targets(batch, trajectories, gains, logits)
+    targets = learner.evaluation.targets(batch, trajectories, gains, log_pi)
     values = action_values(learner.evaluation.critic, batch, trajectories)
     taken = values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
     mask = trajectories.mask
@@ -247,7 +249,8 @@ def targets_of(learner: Any, rows: list[tuple[int, ...]], batch: Batch) -> tuple
     trajectories = trajectories_of(rows, group=len(rows) // len(batch))
     logits = learner.policy.table[batch.source[0, 0]][nodes_of(trajectories.inputs)].detach()
     gains = learner.reward.increments(trajectories, batch)
-    return learner.evaluation.targets(batch, trajectories, gains, logits), gains
+    log_pi = torch.log_softmax(logits, -1)
+    return learner.evaluation.targets(batch, trajectories, gains, log_pi), gains
 
 
 def test_the_last_target_is_the_last_reward() -> None:
@@ -574,13 +577,13 @@ def test_losses_of_the_whole_objective_by_hand() -> None:
         node = NODE[y[:t]]
         pi, q = torch.softmax(table[node], -1), critic[4, node]
         # the surrogate's value: expectation of Q - tau log pi
-        expected -= (pi * q).sum().item() + TAU * entropy(table[node]).item()
+        expected -= (pi * q).sum().item() + TAU * entropy(torch.log_softmax(table[node], -1)).item()
         target = reward.table[4, node, token].item()
         if t + 1 < len(y):
             after = NODE[y[: t + 1]]
             pi_after = torch.softmax(table[after], -1)
             target += (pi_after * critic[4, after]).sum().item() + TAU * entropy(
-                table[after]
+                torch.log_softmax(table[after], -1)
             ).item()
         critic_loss += (q[token].item() - target) ** 2
         critic_loss += 0.2 * ((q - q.mean()) ** 2).sum().item()

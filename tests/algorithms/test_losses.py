@@ -113,7 +113,9 @@ def test_a_function_of_the_state_does_not_move_the_expected_signals_gradient() -
 def test_detached_entropy_signal_has_the_gradient_of_the_entropy() -> None:
     logits, values, tau = normal(N, T, V).requires_grad_(), normal(N, T, V, seed=1), 0.3
     signal = values - tau * torch.log_softmax(logits, -1).detach()
-    objective = (torch.softmax(logits, -1) * values).sum(-1) + tau * entropy(logits)
+    objective = (torch.softmax(logits, -1) * values).sum(-1) + tau * entropy(
+        torch.log_softmax(logits, -1)
+    )
     torch.testing.assert_close(
         gradient(expected_signal(logits, signal, MASK, 3), logits),
         gradient(-objective[MASK].sum() / 3, logits),
@@ -123,7 +125,8 @@ def test_detached_entropy_signal_has_the_gradient_of_the_entropy() -> None:
 
 
 def test_entropy() -> None:
-    assert entropy(torch.zeros(V).double()).item() == pytest.approx(math.log(V), abs=1e-12)
-    logits = torch.tensor([0.5, 0.25, 0.25]).double().log() + 3
-    assert entropy(logits).item() == pytest.approx(1.5 * math.log(2), abs=1e-12)
+    uniform = torch.full((V,), -math.log(V)).double()
+    assert entropy(uniform).item() == pytest.approx(math.log(V), abs=1e-12)
+    log_probs = torch.tensor([0.5, 0.25, 0.25]).double().log()
+    assert entropy(log_probs).item() == pytest.approx(1.5 * math.log(2), abs=1e-12)
     assert entropy(torch.tensor([0.0, -1e4])).item() == 0

@@ -38,7 +38,7 @@ FORMS = ("paper", "released")
 class Judgement:
     """Samples, and what a critic makes of them.
 
-    logits   [N, T, V]  the policy's, detached
+    log_pi   [N, T, V]  log pi(. | y_<t), detached
     rewards  [N, T]     r_t
     values   [N, T, V]  Q(y_<t, .), with gradient
     error    [N, T]     Q(y_<t, y_t) - Qhat_t, detached, zero at padding
@@ -46,7 +46,7 @@ class Judgement:
     """
 
     trajectories: Trajectories
-    logits: Tensor
+    log_pi: Tensor
     rewards: Tensor
     values: Tensor
     error: Tensor
@@ -101,14 +101,13 @@ class PolicyEvaluation:
         return self.target
 
     def targets(
-        self, batch: Batch, trajectories: Trajectories, rewards: Tensor, logits: Tensor
+        self, batch: Batch, trajectories: Trajectories, rewards: Tensor, log_pi: Tensor
     ) -> Tensor:
-        """Qhat [N, T] (eq. 19), from the policy's logits [N, T, V] at y_<t."""
+        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V]."""
         with torch.no_grad():
             values = action_values(self.target_critic(), batch, trajectories)
-            log_pi = torch.log_softmax(logits, dim=-1)
-            state_values = (log_pi.exp() * (values - self.tau * log_pi)).sum(-1)  # [N, T]
-            state_values = torch.where(trajectories.mask, state_values, 0.0)
+            worth = values - self.tau * log_pi if self.tau else values
+            state_values = torch.where(trajectories.mask, (log_pi.exp() * worth).sum(-1), 0.0)
             next_values = torch.cat(
                 [state_values[:, 1:], torch.zeros_like(state_values[:, :1])], dim=1
             )
@@ -124,13 +123,13 @@ class PolicyEvaluation:
         mask = trajectories.mask
         counted = mask if self.mask_padding else torch.ones_like(mask)
         error = chosen(values, trajectories) - targets
-        spread = values - values.mean(-1, keepdim=True)
         released = self.form == "released"
-        squared = error.square() * (0.5 if released else 1.0)
-        penalty = spread.square().sum(-1) / ((values.shape[-1] - 1) if released else 1.0)
-        loss = reduce(squared, counted, sentences)
+        loss = reduce(error.square() * (0.5 if released else 1.0), counted, sentences)
         if self.lambda_var:
-            loss = loss + self.lambda_var * reduce(penalty, counted, sentences)
+            spread = values.var(-1)
+            if not released:
+                spread = spread * (values.shape[-1] - 1)
+            loss = loss + self.lambda_var * reduce(spread, counted, sentences)
         return loss, torch.where(mask, error.detach(), 0.0)
 
     @torch.no_grad()
@@ -188,11 +187,12 @@ class CriticTraining(Algorithm):
     def judge(self, batch: Batch, trajectories: Trajectories, logits: Tensor) -> Judgement:
         """What the critic makes of samples, from the policy's logits [N, T, V] along them."""
         rewards = self.reward.increments(trajectories, batch)
-        targets = self.evaluation.targets(batch, trajectories, rewards, logits.detach())
+        log_pi = torch.log_softmax(logits.detach(), dim=-1)
+        targets = self.evaluation.targets(batch, trajectories, rewards, log_pi)
         values = action_values(self.evaluation.critic, batch, trajectories)
         sentences = batch.total * trajectories.group
         loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
-        return Judgement(trajectories, logits.detach(), rewards, values, error, loss)
+        return Judgement(trajectories, log_pi, rewards, values, error, loss)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
@@ -205,7 +205,7 @@ class CriticTraining(Algorithm):
         judged = self.judge(batch, *propose(self.policy, self.proposal, batch, clock))
         mask = judged.trajectories.mask
         tokens = mask.sum()
-        later = torch.where(mask, entropy(judged.logits), 0.0) * self.evaluation.tau
+        later = torch.where(mask, entropy(judged.log_pi), 0.0) * self.evaluation.tau
         later = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], dim=1)
         returns = (judged.rewards + later).flip(1).cumsum(1).flip(1)
         taken = chosen(judged.values, judged.trajectories)
@@ -286,7 +286,7 @@ class ActorCritic(CriticTraining):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         trajectories, logits = propose(self.policy, self.proposal, batch, clock)
         judged = self.judge(batch, trajectories, logits)
-        signal = self.signal(judged.values.detach(), judged.logits)
+        signal = self.signal(judged.values.detach(), judged.log_pi)
         sentences = batch.total * trajectories.group
         actor_loss = expected_signal(logits, signal, trajectories.mask, sentences)
         if self.lambda_mle:
@@ -294,11 +294,10 @@ class ActorCritic(CriticTraining):
         self._metrics = diagnostics(judged, batch)
         return {"policy": actor_loss, "critic": judged.loss}
 
-    def signal(self, values: Tensor, logits: Tensor) -> Tensor:
+    def signal(self, values: Tensor, log_pi: Tensor) -> Tensor:
         """Q - tau log pi [N, T, V], what each action is worth."""
         if not self.tau:
             return values
-        log_pi = torch.log_softmax(logits, dim=-1)
         if self.normalize_entropy:
             log_pi = log_pi / (1e-8 + log_pi.norm(dim=-1, keepdim=True))
         return values - self.tau * log_pi
@@ -322,15 +321,14 @@ def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
     words = mask.sum(1) - 1
     lengths = batch.target_length.repeat_interleave(judged.trajectories.group)
     total = judged.rewards.sum(1)
-    inside = mask.unsqueeze(-1)
     return {
         "td_error": judged.error.abs().sum() / tokens,
         "reward": total.mean(),
         "reward_std": total.std(correction=0),
         "length_ratio": words.sum() / lengths.sum(),
-        "entropy": torch.where(mask, entropy(judged.logits), 0.0).sum() / tokens,
-        "q_min": judged.values.masked_fill(~inside, float("inf")).min(),
-        "q_max": judged.values.masked_fill(~inside, float("-inf")).max(),
+        "entropy": torch.where(mask, entropy(judged.log_pi), 0.0).sum() / tokens,
+        "q_min": judged.values.amin(-1).masked_fill(~mask, float("inf")).min(),
+        "q_max": judged.values.amax(-1).masked_fill(~mask, float("-inf")).max(),
     }
 
 
