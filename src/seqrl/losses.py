@@ -37,10 +37,10 @@ def expected_signal(logits: Tensor, signal: Tensor, mask: Tensor, sentences: int
     logits, signal [N, T, V]; the signal is detached, so that with S = Q - tau log pi the
     gradient is that of -(sum_w pi Q + tau H(pi)) (Dai et al. 2018, eq. 20).
     """
-    expectation = (torch.softmax(logits, dim=-1) * signal.detach()).sum(-1)
+    expectation = torch.linalg.vecdot(torch.softmax(logits, dim=-1), signal.detach())
     return reduce(-expectation, mask, sentences)
 
 
 def entropy(log_probs: Tensor) -> Tensor:
     """-sum_w p log p in nats, [...] from log-probabilities [..., V]."""
-    return -(log_probs.exp() * log_probs).sum(-1)
+    return -torch.linalg.vecdot(log_probs.exp(), log_probs)

@@ -409,6 +409,18 @@ def test_the_gradient_of_the_released_error_is_half_the_papers() -> None:
     assert torch.equal(gradients[1], expected / 2)
 
 
+@pytest.mark.parametrize(("form", "divisor"), [("paper", 1), ("released", 2)])
+def test_the_penalty_pulls_every_value_to_the_mean(form: str, divisor: int) -> None:
+    values = VALUES.clone().requires_grad_()
+    targets = VALUES.gather(-1, ROW.targets.unsqueeze(-1)).squeeze(-1)
+    evaluation = algorithm(form=form, lambda_var=0.5).evaluation
+    loss, _ = evaluation.loss(values, targets, ROW, 4)
+    (found,) = torch.autograd.grad(loss, values)
+    # 2 lambda (Q - mean) / B with means 3 and 2, and none at padding
+    spread = torch.tensor([[[-2.0, -1.0, 3.0], [-2.0, 1.0, 1.0], [0.0, 0.0, 0.0]]]).double()
+    torch.testing.assert_close(found, 2 * 0.5 * spread / divisor / 4, rtol=0, atol=1e-12)
+
+
 # The target network
 
 

@@ -125,7 +125,7 @@ def test_detached_entropy_signal_has_the_gradient_of_the_entropy() -> None:
 
 
 def test_entropy() -> None:
-    uniform = torch.full((V,), -math.log(V)).double()
+    uniform = torch.full((V,), -math.log(V), dtype=torch.float64)
     assert entropy(uniform).item() == pytest.approx(math.log(V), abs=1e-12)
     log_probs = torch.tensor([0.5, 0.25, 0.25]).double().log()
     assert entropy(log_probs).item() == pytest.approx(1.5 * math.log(2), abs=1e-12)

@@ -100,7 +100,8 @@ def test_the_same_clock_draws_the_same_and_another_does_not(proposal: Proposal) 
 def test_a_split_batch_draws_what_the_whole_one_draws(proposal: Proposal) -> None:
     batch = batch_of(REFERENCES)
     whole = rows_of(draw(proposal, batch).targets)
-    parts = [row for part in batch.split(4) for row in rows_of(draw(proposal, part).targets)]
+    pieces = [piece for part in batch.split(4) for piece in part.split(3)]
+    parts = [row for piece in pieces for row in rows_of(draw(proposal, piece).targets)]
     assert parts == whole
 
 

@@ -106,8 +106,10 @@ class PolicyEvaluation:
         """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V]."""
         with torch.no_grad():
             values = action_values(self.target_critic(), batch, trajectories)
-            worth = values - self.tau * log_pi if self.tau else values
-            state_values = torch.where(trajectories.mask, (log_pi.exp() * worth).sum(-1), 0.0)
+            state_values = torch.linalg.vecdot(log_pi.exp(), values)  # [N, T]
+            if self.tau:
+                state_values = state_values + self.tau * entropy(log_pi)
+            state_values = torch.where(trajectories.mask, state_values, 0.0)
             next_values = torch.cat(
                 [state_values[:, 1:], torch.zeros_like(state_values[:, :1])], dim=1
             )

@@ -225,7 +225,11 @@ def distinguishing(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
         families.setdefault((record.task, record.algorithm), []).append(record)
     keys = {name: _differing(family) for name, family in families.items()}
     return [
-        {key: record.settings.get(key) for key in keys[record.task, record.algorithm]}
+        {
+            key: record.settings[key]
+            for key in keys[record.task, record.algorithm]
+            if key in record.settings
+        }
         for record in records
     ]
 

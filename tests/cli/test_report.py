@@ -1,0 +1,70 @@
+"""`seqrl-report`, on a run that was really trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqrl.cli.report import main
+
+
+def test_a_table_of_a_run(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tiny_run), "--split", "test"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    entries = json.loads((tiny_run / "result.json").read_text())["scores"]
+    tested = [entry for entry in entries if entry["split"] == "test"]
+    assert [entry["label"] for entry in tested] == ["MLE", "ERAC"]
+    for line, entry in zip(lines[2:4], tested, strict=True):
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        values = [f"{score['value']:.2f}" for score in entry["scores"].values()]
+        assert cells == [
+            *("text", "erac", entry["label"], "test", "greedy", "1"),
+            *values,
+            f"{entry['length_ratio']:.3f}",
+        ]
+    assert any(line.startswith("sacrebleu: nrefs:1|case:mixed") for line in lines)
+
+
+def test_folders_above_runs_and_a_plot(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "curves.png"
+    assert main([str(tiny_run.parents[2]), "--csv", "--plot", str(picture)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("task,algorithm,identity,")
+    assert f",{tiny_run.parent.name},".join(["text,erac", ""]) in shown.out
+    assert picture.is_file()
+    assert str(picture) in shown.err
+
+
+def test_latex(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tiny_run), "--latex"]) == 0
+    assert r"\end{tabular}" in capsys.readouterr().out
+
+
+def test_what_cannot_be_shown(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "neither a run nor a folder of runs" in capsys.readouterr().err
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "seed1"))
+    (copy / "result.json").unlink()
+    (copy / "status.json").write_text('{"status": "running", "reason": null}')
+    assert main([str(copy)]) == 1
+    assert "no finished run has such scores (runs are running)" in capsys.readouterr().err
+    assert main([str(tiny_run), "--split", "tset"]) == 1
+
+
+def test_torch_is_not_needed(tiny_run: Path) -> None:
+    code = (
+        "import sys; from seqrl.cli.report import main\n"
+        f"assert main([{str(tiny_run)!r}]) == 0\n"
+        "print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "False\n"

@@ -1,0 +1,243 @@
+"""Runs become rows over seeds; all numbers are worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from seqrl.reports.aggregate import (
+    ReportError,
+    Statistics,
+    aggregate,
+    distinguishing,
+    find_runs,
+    grouped,
+    read_run,
+    settings_text,
+)
+from seqrl.reports.curves import dev_curve, plot_runs
+from seqrl.reports.tables import comma_separated, escaped, latex, markdown
+
+
+def configuration(seed: int, tau: float = 0.04, algorithm: str = "erac") -> dict[str, Any]:
+    stages = {"joint": {"seed": seed, "algorithm": {"tau": tau}}}
+    return {
+        "seed": seed,
+        "device": f"cuda:{seed}",
+        "outputs": "outputs",
+        "task": {"name": "toy", "metric": "bleu"},
+        "algorithm": {"name": algorithm, "tau": tau, "stages": stages},
+    }
+
+
+def make_run(
+    folder: Path,
+    config: dict[str, Any],
+    bleu: float | None = None,
+    *,
+    status: dict[str, Any] | None = None,
+    signature: str = "v1",
+) -> Path:
+    """A run's folder; finished where there is a score."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    if status is not None:
+        (folder / "status.json").write_text(json.dumps(status))
+    if bleu is not None:
+        entries = [
+            {
+                "stage": "joint",
+                "label": "ER|AC",
+                "split": split,
+                "decoding": "beam5",
+                "scores": {"bleu": {"value": value, "signature": signature}},
+                "length_ratio": 1.0,
+            }
+            for split, value in (("dev", bleu + 1), ("test", bleu))
+        ]
+        (folder / "result.json").write_text(json.dumps({"status": "done", "scores": entries}))
+    return folder
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """Three seeds of one setting, one of which diverged, and one seed of another."""
+    for seed, bleu in ((1, 20.0), (3, 26.0)):
+        make_run(tmp_path / "toy/erac/aaaa" / f"seed{seed}", configuration(seed), bleu)
+    broken = {"status": "diverged", "reason": "the loss is nan"}
+    make_run(tmp_path / "toy/erac/aaaa/seed2", configuration(2), status=broken)
+    make_run(tmp_path / "toy/erac/bbbb/seed1", configuration(1, tau=0.5), 22.5)
+    (tmp_path / ".stages" / "key").mkdir(parents=True)
+    return tmp_path
+
+
+def test_statistics_of_a_sample() -> None:
+    score = Statistics((20.0, 26.0, 23.0))
+    assert score.mean == 23.0
+    assert score.deviation == 3.0  # sqrt((9 + 9 + 0) / 2)
+    assert (score.minimum, score.maximum, score.n) == (20.0, 26.0, 3)
+    assert Statistics((20.0,)).deviation is None
+
+
+def test_seeds_of_one_setting_are_one_row(outputs: Path) -> None:
+    records = [read_run(folder) for folder in find_runs([outputs])]
+    assert len(records) == 4
+    rows = aggregate(records, splits=["test"])
+    assert [(row.identity, row.n, row.runs) for row in rows] == [("aaaa", 2, 3), ("bbbb", 1, 1)]
+    score = rows[0].scores["bleu"]
+    assert score.values == (20.0, 26.0)
+    assert score.mean == 23.0
+    assert score.deviation == pytest.approx(math.sqrt(18))
+    assert rows[0].settings == {"algorithm.tau": 0.04}
+    assert rows[1].settings == {"algorithm.tau": 0.5}
+
+
+def test_rows_are_sorted_by_split_and_can_be_chosen(outputs: Path) -> None:
+    records = [read_run(folder) for folder in find_runs([outputs])]
+    assert [(r.split, r.identity) for r in aggregate(records)] == [
+        ("dev", "aaaa"),
+        ("dev", "bbbb"),
+        ("test", "aaaa"),
+        ("test", "bbbb"),
+    ]
+    assert aggregate(records, decodings=["greedy"]) == []
+
+
+def test_runs_are_found_once_and_stores_are_no_runs(outputs: Path) -> None:
+    folder = outputs / "toy/erac/bbbb"
+    assert find_runs([folder, folder / "seed1"]) == [folder / "seed1"]
+    with pytest.raises(ReportError, match="key: neither a run nor a folder of runs"):
+        find_runs([folder, outputs / ".stages" / "key"])
+
+
+def test_moved_runs_of_one_setting_are_grouped_by_what_they_are(tmp_path: Path) -> None:
+    make_run(tmp_path / "here/seed1", configuration(1), 20.0)
+    make_run(tmp_path / "there/seed2", configuration(2), 22.0)
+    make_run(tmp_path / "here/seed3", configuration(3, tau=0.1), 24.0)
+    groups = grouped([read_run(folder) for folder in find_runs([tmp_path])])
+    assert [[run.seed for run in group] for group in groups] == [[1, 2], [3]]
+
+
+def test_one_seed_twice_is_refused(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        make_run(tmp_path / name, configuration(1), 20.0)
+    with pytest.raises(ReportError, match="are the same run with the same seed"):
+        aggregate([read_run(tmp_path / name) for name in ("here", "there")])
+
+
+def test_runs_are_told_apart_by_as_few_settings_as_possible(tmp_path: Path) -> None:
+    first = read_run(make_run(tmp_path / "1", configuration(1, tau=0.1), 1.0))
+    other = {**configuration(1, tau=0.2), "model": {"hidden": 8}}
+    second = read_run(make_run(tmp_path / "2", other, 1.0))
+    third = read_run(make_run(tmp_path / "3", configuration(1, algorithm="mle"), 1.0))
+    assert distinguishing([first, second, third]) == [
+        {"algorithm.tau": 0.1},  # stands for its copy in the stage
+        {"algorithm.tau": 0.2, "model.hidden": 8},
+        {},
+    ]
+
+
+def test_long_settings_are_cut() -> None:
+    assert settings_text({"a": 1, "b": None}) == "a=1, b=None"
+    assert settings_text(dict.fromkeys("abcde", 1)) == "a=1, b=1, c=1, and 2 more"
+
+
+def test_markdown_has_the_spread_the_signatures_and_what_is_missing(outputs: Path) -> None:
+    records = [read_run(folder) for folder in find_runs([outputs])]
+    text = markdown(aggregate(records, splits=["test"]), [r for r in records if not r.entries])
+    lines = text.splitlines()
+    cells = [cell.strip() for cell in lines[2].split(" | ")]
+    assert cells == [
+        *("| toy", "erac", "algorithm.tau=0.04", r"ER\|AC", "test", "beam5"),
+        *("2/3", "23.00 ± 4.24", "20.00", "26.00", "1.000 |"),
+    ]
+    assert "| 22.50 |" in lines[3].replace("  ", "")
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert "bleu: v1" in lines
+    folder = outputs / "toy/erac/aaaa/seed2"
+    assert lines[-1] == f"not finished: {folder} (diverged: the loss is nan)"
+
+
+def test_one_run_alone_has_no_spread_and_no_settings(tmp_path: Path) -> None:
+    record = read_run(make_run(tmp_path / "seed1", configuration(1), 20.0))
+    header, _, row, *rest = markdown(aggregate([record], splits=["test"])).splitlines()
+    assert [cell.strip() for cell in header.strip("| ").split(" | ")] == [
+        *("task", "algorithm", "policy", "split", "decoding", "n", "bleu", "length ratio")
+    ]
+    assert "20.00" in row
+    assert rest == ["", "bleu: v1"]
+
+
+def test_different_signatures_are_all_shown(tmp_path: Path) -> None:
+    make_run(tmp_path / "seed1", configuration(1), 20.0, signature="v1")
+    make_run(tmp_path / "seed2", configuration(2), 20.0, signature="v2")
+    rows = aggregate([read_run(folder) for folder in find_runs([tmp_path])])
+    assert rows[0].signatures == {"bleu": ("v1", "v2")}
+    assert markdown(rows).splitlines()[-2:] == ["bleu: v1", "bleu: v2"]
+
+
+def test_comma_separated_values_are_in_full(outputs: Path) -> None:
+    records = [read_run(folder) for folder in find_runs([outputs])]
+    lines = comma_separated(aggregate(records, splits=["test"])).splitlines()
+    assert lines[0].startswith("task,algorithm,identity,settings,stage,policy,split,decoding,")
+    assert lines[1] == (
+        "toy,erac,aaaa,algorithm.tau=0.04,joint,ER|AC,test,beam5,"
+        f"bleu,23.0,{math.sqrt(18)},20.0,26.0,2,3,v1"
+    )
+    assert lines[3].endswith("bleu,22.5,,22.5,22.5,1,1,v1")
+    assert len(lines) == 5  # bleu and the length ratio of both groups
+
+
+def test_latex_is_escaped(outputs: Path) -> None:
+    records = [read_run(folder) for folder in find_runs([outputs])]
+    lines = latex(aggregate(records, splits=["test"])).splitlines()
+    assert r"\begin{tabular}{llllllrrrrr}" in lines
+    assert (
+        r"toy & erac & algorithm.tau=0.04 & ER|AC & test & beam5 & 2/3 & 23.00 $\pm$ 4.24 & "
+        r"20.00 & 26.00 & 1.000 \\" in lines
+    )
+    assert escaped("a_b & 50% \\ {~^}") == (
+        r"a\_b \& 50\% \textbackslash{} \{\textasciitilde{}\textasciicircum{}\}"
+    )
+
+
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "seed1", configuration(1))
+    (folder / "result.json").write_text("{")
+    with pytest.raises(ReportError, match=r"seed1 is no readable run"):
+        read_run(folder)
+
+
+def write_metrics(folder: Path, records: list[dict[str, Any]]) -> None:
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+
+
+def test_a_curve_goes_on_where_the_stage_before_ended(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
+    write_metrics(
+        folder,
+        [
+            {"stage": "actor", "step": 5, "dev/bleu": 1.0},
+            {"stage": "actor", "step": 10, "dev/bleu": "nan"},
+            {"stage": "critic", "step": 20, "dev/td_error": 0.1},
+            {"stage": "joint", "step": 0, "dev/bleu": 2.0},
+            {"stage": "joint", "step": 4, "dev/bleu": 3.0},
+        ],
+    )
+    assert dev_curve(read_run(folder)) == {"actor": [(5, 1.0)], "joint": [(30, 2.0), (34, 3.0)]}
+
+
+def test_curves_are_drawn_where_there_are_any(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
+    bare = make_run(tmp_path / "seed2", configuration(2))
+    with pytest.raises(ReportError, match="nothing to plot"):
+        plot_runs([read_run(bare)], tmp_path / "none.png")
+    write_metrics(folder, [{"stage": "actor", "step": 5, "dev/bleu": 1.0}])
+    picture = tmp_path / "new" / "curves.png"
+    plot_runs([read_run(folder), read_run(bare)], picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
