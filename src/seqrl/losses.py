@@ -37,10 +37,17 @@ def expected_signal(logits: Tensor, signal: Tensor, mask: Tensor, sentences: int
     logits, signal [N, T, V]; the signal is detached, so that with S = Q - tau log pi the
     gradient is that of -(sum_w pi Q + tau H(pi)) (Dai et al. 2018, eq. 20).
     """
-    expectation = torch.linalg.vecdot(torch.softmax(logits, dim=-1), signal.detach())
-    return reduce(-expectation, mask, sentences)
+    worth = expectation(torch.softmax(logits, dim=-1), signal.detach())
+    return reduce(-worth, mask, sentences)
 
 
 def entropy(log_probs: Tensor) -> Tensor:
     """-sum_w p log p in nats, [...] from log-probabilities [..., V]."""
-    return -torch.linalg.vecdot(log_probs.exp(), log_probs)
+    return -expectation(log_probs.exp(), log_probs)
+
+
+def expectation(probabilities: Tensor, values: Tensor) -> Tensor:
+    """sum_w p(w) v(w), [...] from [..., V], without the product as a tensor of its own."""
+    with torch.autocast(probabilities.device.type, enabled=False):  # or the sum is in half
+        expected: Tensor = torch.linalg.vecdot(probabilities, values.to(probabilities.dtype))
+    return expected

@@ -130,3 +130,14 @@ def test_entropy() -> None:
     log_probs = torch.tensor([0.5, 0.25, 0.25]).double().log()
     assert entropy(log_probs).item() == pytest.approx(1.5 * math.log(2), abs=1e-12)
     assert entropy(torch.tensor([0.0, -1e4])).item() == 0
+
+
+def test_sums_over_the_vocabulary_keep_single_precision_under_autocast() -> None:
+    logits, signal = normal(N, T, 1000).float().requires_grad_(), normal(N, T, 1000, seed=1).float()
+    log_probs = torch.log_softmax(logits.detach(), -1)
+    expected = entropy(log_probs), gradient(expected_signal(logits, signal, MASK, 1), logits)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = entropy(log_probs), gradient(expected_signal(logits, signal, MASK, 1), logits)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqrl.cli.export import main
+from seqrl.cli.export import detokenizer, main
+from seqrl.cli.runs import RunError
 from seqrl.evaluation.export import ExportError, load_exported
 
 
@@ -117,6 +118,30 @@ def test_sources_are_cut_as_in_training(copy: Path) -> None:
     (copy / "model.yaml").write_text(yaml.safe_dump({**description, "longest_source": 2}))
     cut, whole = load_exported(copy), load_exported(copy.parent / "copy")
     assert cut.generate(["a b c d e"]) == whole.generate(["a b"])
+
+
+def test_natural_text_is_made_as_the_task_makes_it(copy: Path) -> None:
+    changed(copy, "task", detokenize="seqrl.data.phrases.naturalize")
+    model = load_exported(copy)
+    (tokens,) = model.generate(["a b"])
+    assert tokens[0].islower()
+    assert model.generate(["a b"], natural=True) == [tokens[0].upper() + tokens[1:]]
+    assert load_exported(copy).generate(["a b"]) == [tokens]
+
+
+def test_a_detokenizer_is_exported_by_name() -> None:
+    node = {"_target_": "seqrl.data.phrases.naturalize", "_partial_": True}
+    assert detokenizer(node) == "seqrl.data.phrases.naturalize"
+    assert detokenizer("moses") == "moses"
+    with pytest.raises(RunError, match="cannot be exported with its settings language"):
+        detokenizer({**node, "language": "en"})
+
+
+@pytest.mark.parametrize("name", ["os.system", "seqrl.data.files.shutil", "seqrl.no.such", "x"])
+def test_only_functions_of_seqrl_are_called(copy: Path, name: str) -> None:
+    changed(copy, "task", detokenize=name)
+    with pytest.raises(ExportError, match=f"{name} is no function of seqrl"):
+        load_exported(copy)
 
 
 def test_only_classes_of_seqrl_are_made(copy: Path) -> None:

@@ -262,3 +262,18 @@ def test_divergence_is_noticed_at_its_step_and_spares_the_checkpoint(
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "diverged"
     assert "gradient of the policy" in status["reason"]
+
+
+def test_bf16_learns_what_fp32_learns_up_to_rounding(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    common = ["algorithm=erac", "trainer.max_steps=3"]
+    _, fp32 = train(configured(corpus, tmp_path, *common))
+    _, bf16 = train(configured(corpus, tmp_path, *common, "trainer.precision=bf16"))
+    for stage in ("actor", "critic"):
+        ours = load_weights(fp32 / "checkpoints" / stage / "best.safetensors")
+        theirs = load_weights(bf16 / "checkpoints" / stage / "best.safetensors")
+        assert all(theirs[k].dtype == torch.float32 for k in theirs)
+        largest = max(float((ours[k] - theirs[k]).abs().max()) for k in ours)
+        assert 0 < largest < 0.02

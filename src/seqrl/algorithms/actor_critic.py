@@ -25,7 +25,14 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, reference_nll
-from seqrl.losses import entropy, expected_signal, reduce, token_log_probs, weighted_nll
+from seqrl.losses import (
+    entropy,
+    expectation,
+    expected_signal,
+    reduce,
+    token_log_probs,
+    weighted_nll,
+)
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import PrefixReward, Reward
@@ -106,7 +113,7 @@ class PolicyEvaluation:
         """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V]."""
         with torch.no_grad():
             values = action_values(self.target_critic(), batch, trajectories)
-            state_values = torch.linalg.vecdot(log_pi.exp(), values)  # [N, T]
+            state_values = expectation(log_pi.exp(), values)  # [N, T]
             if self.tau:
                 state_values = state_values + self.tau * entropy(log_pi)
             state_values = torch.where(trajectories.mask, state_values, 0.0)

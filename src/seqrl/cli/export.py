@@ -71,7 +71,7 @@ def _save(output: Path, run: Run, model: Model) -> None:
         model=made(config["model"]["policy"], ("reads",)),
         decoding=made(config["decoding"], ()),
         task=model.task,
-        detokenize=config["task"]["detokenize"],
+        detokenize=detokenizer(config["task"]["detokenize"]),
         longest_source=longest_source(config),
         origin={
             "run": str(run.folder),
@@ -81,6 +81,16 @@ def _save(output: Path, run: Run, model: Model) -> None:
             "seed": config["seed"],
         },
     )
+
+
+def detokenizer(value: str | Config) -> str:
+    """How the task makes natural text: a word, or the name of a function without settings."""
+    if isinstance(value, str):
+        return value
+    own = sorted(set(value) - {"_target_", "_partial_"})
+    if own:
+        raise RunError(f"task.detokenize cannot be exported with its settings {', '.join(own)}")
+    return str(value["_target_"])
 
 
 def made(node: Config, ignored: Sequence[str]) -> dict[str, Any]:

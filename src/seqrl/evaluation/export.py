@@ -12,7 +12,8 @@ model.generate(["ein hund ."])
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 
 from seqrl.data.corpus import Corpus, CorpusError
 from seqrl.data.files import new_folder, write_whole
-from seqrl.data.task import Task
+from seqrl.data.task import DETOKENIZE, Task
 from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
 from seqrl.evaluation.generate import generate
@@ -82,11 +83,11 @@ def save_exported(
 
     model, decoding  `class`, a dotted name inside seqrl, and `arguments` of its constructor;
                      those of a policy but its sizes and special ids
-    detokenize       as the task was told
+    detokenize       as the task was told: a word, or the dotted name of a function of seqrl
     longest_source   tokens that the task cuts sources to
     origin           plain values that say where the model comes from
 
-    Raises ExportError for classes that could not be loaded, CorpusError where the folder is
+    Raises ExportError for what could not be loaded, CorpusError where the folder is
     there already.
     """
     import yaml
@@ -94,6 +95,7 @@ def save_exported(
 
     _class(model["class"], Policy)
     _class(decoding["class"], Decoder)
+    _detokenizer(detokenize)
     source, target = task.source_tokenizer, task.target_tokenizer
     description = {
         "format": FORMAT,
@@ -123,7 +125,7 @@ def save_exported(
 
 
 def load_exported(folder: Path, device: str | torch.device = "cpu") -> ExportedModel:
-    """The model that `save_exported` wrote. Only classes of seqrl are ever made.
+    """The model that `save_exported` wrote. Nothing but seqrl's own code is ever called.
 
     Raises ExportError where the folder holds no whole model.
     """
@@ -159,7 +161,7 @@ def _task(described: Mapping[str, Any], tokenizers: Path) -> Task:
         corpus=_no_corpus,
         source_tokenizer=Tokenizer.load(tokenizers / "source"),
         target_tokenizer=Tokenizer.load(tokenizers / "target"),
-        **described,
+        **{**described, "detokenize": _detokenizer(described["detokenize"])},
     )
 
 
@@ -169,11 +171,29 @@ def _no_corpus() -> Corpus:
 
 def _class(name: str, kind: type) -> Any:
     """The class of seqrl with this dotted name; ExportError unless it is of the given kind."""
-    module, _, last = name.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), last) if name.startswith(PACKAGE) else None
-    except (ImportError, AttributeError):
-        found = None
+    found = _found(name)
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise ExportError(f"{name} is no {kind.__name__} of seqrl")
     return found
+
+
+def _detokenizer(name: str) -> str | Callable[[str], str]:
+    """A word that tasks know, or the function of seqrl with this dotted name."""
+    if name in DETOKENIZE:
+        return name
+    found = _found(name)
+    if not inspect.isfunction(found):
+        raise ExportError(f"{name} is no function of seqrl")
+    return found
+
+
+def _found(name: str) -> Any:
+    """What a module of seqrl defines under this dotted name; None if there is no such thing."""
+    module, _, last = name.rpartition(".")
+    if not name.startswith(PACKAGE):
+        return None
+    try:
+        found = getattr(importlib.import_module(module), last)
+    except (ImportError, AttributeError):
+        return None
+    return found if getattr(found, "__module__", "").startswith(PACKAGE) else None
