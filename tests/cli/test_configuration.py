@@ -30,6 +30,7 @@ def only(problems: list[str]) -> str:
         [*BASE, "task.filters.max_source_tokens=null", "task.source_tokenizer.max_size=10"],
         [*BASE, "task.budget.actor.optimizers.policy.lr=3", "task.scores=[bleu]"],
         [*BASE, "+algorithm.stages.actor.decay_patience=2"],
+        ["task=phrases", "task.detokenize=none"],
         ["-m", *BASE, "algorithm.tau=0.02,0.04", "seed=range(1,10)", "decoding=beam5,greedy"],
         ["-m", "task=text", "algorithm=erac,ac", "algorithm.stages.actor.epochs=3"],
         ["--cfg", "job", *BASE],

@@ -68,7 +68,7 @@ def run_training(config: Config) -> int:
     with FileLock(folder / ".lock"):
         finished = folder / "result.json"
         if finished.is_file():
-            print("finished before; `reuse=false` or another seed trains anew")
+            print("finished before: another seed, or another folder for `outputs`, trains anew")
             return show(folder, json.loads(finished.read_text()))
         status(folder, "running")
         try:

@@ -174,7 +174,9 @@ def _last(key: str) -> str:
 
 
 def _kind(value: Any) -> _Kind | None:
-    """None where anything may stand."""
+    """None where anything may stand: what is null now, or an object of some class."""
+    if isinstance(value, dict) and "_target_" in value:
+        return None
     return next((kind for kind in KINDS if type(value) is kind.of), None)
 
 

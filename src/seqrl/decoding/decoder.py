@@ -46,7 +46,7 @@ class Greedy(Decoder):
 
 
 class Sample(Decoder):
-    """One sample from the model; the same seed gives the same sample."""
+    """One sample from the model; the same seed and batch give the same sample."""
 
     def __init__(self, *, max_length: int = 100, seed: int = 0) -> None:
         super().__init__(max_length=max_length)
@@ -54,7 +54,8 @@ class Sample(Decoder):
 
     def decode(self, policy: Policy[Any, Any], batch: Batch) -> Tensor:
         memory = policy.encode(batch.source, batch.source_mask)
-        noise = Clock(seed=self.seed).uniform("decode", self.max_length, batch)
+        stream = f"decode/{batch.source.tolist()}"  # other sentences, other noise
+        noise = Clock(seed=self.seed).uniform(stream, self.max_length, batch)
         tokens, _ = rollout(
             policy, memory, rows=len(batch), max_length=self.max_length, choose=sampler(noise)
         )
