@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqrl.losses import entropy
 from seqrl.models.base import dropout, repeat
 from seqrl.models.lstm import LSTM, Attention, LSTMMemory
 from seqrl.types import Specials
@@ -203,7 +204,7 @@ def test_additive_attention_by_hand() -> None:
 @pytest.mark.parametrize("bias", [False, True])
 def test_one_step_by_the_formula(bias: bool) -> None:
     """logits = E tanh(W [h ; c]) + b with h from the LSTM and c its dot-product context."""
-    model = network(attention_bias=bias, dropout=0.0).double()
+    model = network(attention_bias=bias, bar_specials=False, dropout=0.0).double()
     memory = model.encode(SOURCE, SOURCE != 0)
     found, state = model.step(memory, model.start(memory), INPUTS[:, 0])
     for row in range(3):
@@ -276,3 +277,21 @@ def test_dropout_can_be_switched_for_a_while(training: bool, active: bool) -> No
 def test_unusable_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(**options)
+
+
+def test_padding_and_bos_are_no_actions_of_a_policy() -> None:
+    model = network(dropout=0.0)
+    memory = model.encode(SOURCE, SOURCE != 0)
+    logits = model.logits(memory, INPUTS)
+    log_pi = torch.log_softmax(logits, -1)
+    special = [model.specials.pad, model.specials.bos]
+    assert (log_pi.exp()[..., special] == 0).all()
+    assert entropy(log_pi).isfinite().all()
+    gradient = torch.autograd.grad(entropy(log_pi).sum(), model.output.bias)[0]
+    assert gradient.isfinite().all()
+    assert (gradient[special] == 0).all()
+    step, _ = model.step(memory, model.start(memory), INPUTS[:, 0])
+    assert (torch.softmax(step, -1)[:, special] == 0).all()
+    critic = network(bar_specials=False)
+    values = critic.logits(critic.encode(SOURCE, SOURCE != 0), INPUTS)
+    assert values.abs().max() < 100

@@ -26,6 +26,8 @@ from seqrl.models.base import Policy
 from seqrl.types import Specials
 
 ATTENTIONS = ("dot", "mlp")
+BARRED = -1e4
+"""The logit of a token that is no action: its probability is exactly zero, p log p is no NaN."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
     attention          `dot` or `mlp`
     attention_bias     whether W has a bias
     input_feeding      whether the decoder reads the previous attentional vector
+    bar_specials       whether padding and BOS are no actions: a policy's probability of them
+                       is zero. A critic must have values for all words, trained or not; without
+                       the bar a full-vocabulary policy gradient chases its untrained ones
     dropout            on the attentional vector, and between layers
     init               every parameter starts uniform in [-init, init]
     """
@@ -110,6 +115,7 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         attention: str = "dot",
         attention_bias: bool = False,
         input_feeding: bool = False,
+        bar_specials: bool = True,
         dropout: float = 0.3,
         init: float = 0.1,
     ) -> None:
@@ -124,6 +130,7 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
             raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
         if init <= 0:
             raise ValueError(f"init must be positive, not {init}")
+        self.barred: Tensor
         self.specials = specials
         self.target_size = target_size
         self.input_feeding = input_feeding
@@ -141,6 +148,8 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         self.combine = nn.Linear(2 * hidden, hidden, bias=attention_bias)
         self.output = nn.Linear(hidden, target_size)
         self.dropout = nn.Dropout(dropout)
+        barred = [specials.pad, specials.bos] if bar_specials else []
+        self.register_buffer("barred", torch.tensor(barred, dtype=torch.long), persistent=False)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -init, init)
 
@@ -180,7 +189,7 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
 
     def project(self, features: Tensor) -> Tensor:
         logits: Tensor = self.output(features)
-        return logits
+        return logits.index_fill_(-1, self.barred, BARRED)
 
     def start(self, memory: LSTMMemory) -> LSTMState:
         return LSTMState(memory.hidden, memory.cell, torch.zeros_like(memory.hidden[:, 0]))

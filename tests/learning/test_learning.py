@@ -1,0 +1,139 @@
+"""Small models learn what they should, through the real command's code path.
+
+The language: a source of two to six of eight words is translated word by word and reversed, so
+that an untrained or copying model scores nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from seqrl.build import check, plain, run_folder
+from seqrl.cli import running
+from seqrl.cli.configuration import conf_folder
+from seqrl.tracking.metrics_log import Record, read_metrics
+
+pytestmark = pytest.mark.learning
+
+SOURCE = ("haus", "hund", "katze", "baum", "rot", "blau", "alt", "neu")
+TARGET = ("house", "dog", "cat", "tree", "red", "blue", "old", "new")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(3)
+    for split, size in (("train", 1500), ("dev", 60), ("test", 60)):
+        rows = [[rng.randrange(8) for _ in range(rng.randint(2, 6))] for _ in range(size)]
+        source = "".join(" ".join(SOURCE[i] for i in row) + "\n" for row in rows)
+        target = "".join(" ".join(TARGET[i] for i in reversed(row)) + "\n" for row in rows)
+        (folder / f"{split}.de").write_text(source)
+        (folder / f"{split}.en").write_text(target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all tests, so that they share the actor's stage."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+def train(corpus: Path, outputs: Path, *overrides: str) -> tuple[dict[str, Any], list[Record]]:
+    """The result of a run, and its metrics."""
+    settings = [
+        "task=text",
+        f"task.data_dir={corpus}",
+        "task.source=de",
+        "task.target=en",
+        "task.scores=[bleu]",
+        f"outputs={outputs}",
+        "device=cpu",
+        "threads=1",
+        "tracker=none",
+        "decoding=greedy",
+        "decoding.max_length=12",
+        "model.hidden=32",
+        "model.embedding=32",
+        "task.budget.actor.optimizers.policy._target_=torch.optim.Adam",
+        "task.budget.actor.optimizers.policy.lr=0.01",
+        "task.budget.actor.decay_factor=null",
+        "task.budget.actor.epochs=8",
+        "task.budget.critic.epochs=6",
+        "task.budget.critic.optimizers.critic.lr=0.005",
+        "task.budget.joint.epochs=6",
+        "task.budget.joint.optimizers.policy.lr=0.002",
+        "task.budget.joint.optimizers.critic.lr=0.002",
+        "trainer.log_every=10",
+        *overrides,
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        config = plain(compose(config_name="train", overrides=settings))
+    check(config)
+    assert running.run_training(config) == 0
+    folder = run_folder(config)
+    return json.loads((folder / "result.json").read_text()), read_metrics(folder / "metrics.jsonl")
+
+
+def bleu(result: dict[str, Any], stage: str) -> float:
+    (value,) = [
+        entry["scores"]["bleu"]["value"]
+        for entry in result["scores"]
+        if (entry["stage"], entry["split"], entry["decoding"]) == (stage, "test", "greedy")
+    ]
+    return float(value)
+
+
+def series(metrics: list[Record], stage: str, name: str) -> list[float]:
+    return [float(r[name]) for r in metrics if r["stage"] == stage and name in r]  # type: ignore[arg-type]
+
+
+def test_mle_learns_the_language(corpus: Path, outputs: Path) -> None:
+    result, _ = train(corpus, outputs, "algorithm=mle")
+    assert bleu(result, "actor") > 80
+
+
+def test_raml_learns_the_language(corpus: Path, outputs: Path) -> None:
+    result, metrics = train(corpus, outputs, "algorithm=raml")
+    assert bleu(result, "actor") > 80
+    assert 1 < series(metrics, "actor", "train/effective_samples")[-1] < 5
+
+
+@pytest.mark.parametrize("algorithm", ["ac", "erac"])
+def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
+    algorithm: str, corpus: Path, outputs: Path
+) -> None:
+    result, metrics = train(
+        corpus,
+        outputs,
+        f"algorithm={algorithm}",
+        "algorithm.beta=0.1",
+        "task.budget.actor.epochs=3",
+        "algorithm.lambda_mle=0",  # what is learned comes from the reward alone
+    )
+    critic = series(metrics, "critic", "dev/return_error")
+    assert critic[-1] < 0.5 * critic[0]
+    rewards = series(metrics, "joint", "train/reward")
+    assert rewards[-1] > rewards[0] + 0.3
+    assert bleu(result, "joint") > bleu(result, "actor") + 3
+
+
+def test_entropy_regularisation_keeps_the_entropy_up(corpus: Path, outputs: Path) -> None:
+    finals = {}
+    for tau in (0.0, 0.3):
+        _, metrics = train(
+            corpus,
+            outputs,
+            "algorithm=erac",
+            f"algorithm.tau={tau}",
+            "algorithm.beta=0.1",
+            "task.budget.actor.epochs=3",
+            "algorithm.lambda_mle=0",
+        )
+        finals[tau] = series(metrics, "joint", "train/entropy")[-1]
+    assert finals[0.3] > 1.5 * finals[0.0]

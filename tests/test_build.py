@@ -1,0 +1,195 @@
+"""The configuration as it is shipped: it composes, builds, and says what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
+
+from seqrl.build import (
+    ConfigError,
+    build_settings,
+    check,
+    identity,
+    plain,
+    run_folder,
+    stage_description,
+    stage_networks,
+)
+from seqrl.cli.configuration import conf_folder
+
+CONF = conf_folder()
+DATA = ["task.data_dir=somewhere", "task.source=de", "task.target=en"]
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return plain(compose(config_name="train", overrides=list(overrides)))
+
+
+def data_of(task: str) -> list[str]:
+    return DATA if task in ("text", "jsonl") else []
+
+
+@pytest.mark.parametrize("task", names("task"))
+@pytest.mark.parametrize("algorithm", names("algorithm"))
+def test_every_task_builds_with_every_algorithm(task: str, algorithm: str) -> None:
+    check(composed(f"task={task}", f"algorithm={algorithm}", "device=cpu", *data_of(task)))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"{group}={name}"
+        for group in ("model", "reward", "decoding", "trainer", "tracker", "experiment")
+        for name in names(group)
+    ],
+)
+def test_every_other_choice_builds(override: str) -> None:
+    check(composed("algorithm=erac", "device=cpu", override))
+
+
+@pytest.mark.parametrize("proposal", names("proposal"))
+def test_every_proposal_builds(proposal: str) -> None:
+    check(composed("algorithm=raml", f"proposal@algorithm.proposal={proposal}", "device=cpu"))
+
+
+def test_every_target_of_the_configuration_exists() -> None:
+    def targets(node: Any) -> list[str]:
+        if isinstance(node, list):
+            return [t for item in node for t in targets(item)]
+        if not isinstance(node, dict):
+            return []
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [t for value in node.values() for t in targets(value)]
+
+    found = {t for path in CONF.rglob("*.yaml") for t in targets(yaml.safe_load(path.read_text()))}
+    assert len(found) > 15
+    for target in found:
+        get_object(target)
+
+
+def test_every_setting_has_its_comment_beside_it() -> None:
+    """A number that a user may set, in the files that are read first, is explained there."""
+    for path in [CONF / "train.yaml", *(CONF / "trainer").glob("default.yaml")]:
+        for line in path.read_text().splitlines():
+            if line and not line.startswith((" ", "#", "defaults", "hydra")):
+                assert "#" in line, f"{path.name}: {line}"
+
+
+def test_a_task_selects_its_reward_and_the_command_line_overrules_it() -> None:
+    assert composed("task=g2p")["reward"]["_target_"].endswith("EditReward")
+    assert composed("task=phrases")["reward"]["_target_"].endswith("BleuReward")
+    assert composed("task=g2p", "reward=bleu")["reward"]["_target_"].endswith("BleuReward")
+    assert composed("reward=hamming", "task=g2p")["reward"]["distance"] == "hamming"
+    small = composed("experiment=g2p_small", "algorithm=erac")
+    assert small["reward"]["distance"] == "edit"
+    assert small["model"]["policy"]["hidden"] == 64
+
+
+@pytest.mark.parametrize(
+    ("reward", "scale"), [("bleu", "reference_length"), ("edit", "none"), ("hamming", "none")]
+)
+def test_rewards_are_scaled_for_tokens_by_their_own_rule(reward: str, scale: str) -> None:
+    config = composed("algorithm=erac", f"reward={reward}")
+    for stage in ("critic", "joint"):
+        assert config["algorithm"]["stages"][stage]["reward"]["scale"] == scale
+    raml = composed("algorithm=raml", f"reward={reward}")
+    assert raml["algorithm"]["stages"]["actor"]["reward"]["scale"] == "none"
+
+
+def test_numbers_at_the_top_reach_the_stages() -> None:
+    config = composed("algorithm=erac", "algorithm.tau=0.3", "algorithm.beta=0.5", "seed=7")
+    stages = config["algorithm"]["stages"]
+    assert stages["critic"]["algorithm"]["tau"] == 0.3
+    assert stages["joint"]["algorithm"]["tau"] == 0.3
+    assert stages["joint"]["algorithm"]["beta"] == 0.5
+    assert {stage["seed"] for stage in stages.values()} == {7}
+    assert composed("algorithm=ac")["algorithm"]["stages"]["joint"]["algorithm"]["tau"] == 0.0
+
+
+def test_a_stage_can_have_a_budget_and_a_seed_of_its_own() -> None:
+    config = composed(
+        "algorithm=erac",
+        "algorithm.stages.critic.epochs=3",
+        "algorithm.stages.actor.seed=5",
+        "trainer.max_epochs=4",
+    )
+    stages = config["algorithm"]["stages"]
+    assert build_settings(config, stages["critic"]).epochs == 3
+    assert build_settings(config, stages["joint"]).epochs <= 4
+    assert (stages["actor"]["seed"], stages["joint"]["seed"]) == (5, 1)
+
+
+def test_all_problems_are_told_together() -> None:
+    config = composed(
+        "algorithm=erac",
+        "algorithm.tau=-1",
+        "algorithm.beta=2",
+        "model.policy.dropout=1.5",
+        "model.critic.attention=none",
+        "decoding.size=0",
+        "task.budget.critic.clip=-1",
+        "trainer.precision=fp8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    message = str(caught.value)
+    for part in ("dropout must lie in", "attention must be one of", "size must be", "precision"):
+        assert part in message
+    # networks that cannot be built hide what is wrong with the algorithms; mended, these show
+    config = composed("algorithm=erac", "algorithm.tau=-1", "task.budget.critic.clip=-1")
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    message = str(caught.value)
+    assert "algorithm.stages.joint: tau must not be negative, not -1" in message
+    assert "algorithm.stages.critic: clip must be positive or null, not -1" in message
+
+
+def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> None:
+    base = composed("algorithm=erac")
+    for same in ("seed=9", "outputs=elsewhere", "device=cpu", "threads=1", "tracker=none"):
+        assert identity(composed("algorithm=erac", same)) == identity(base), same
+    for other in (
+        "algorithm.tau=0.01",
+        "model.hidden=64",
+        "decoding=greedy",
+        "reward=edit",
+        "task.corpus.seed=1",
+        "trainer.max_steps=5",
+        "algorithm.stages.actor.seed=3",
+    ):
+        assert identity(composed("algorithm=erac", other)) != identity(base), other
+    assert run_folder(composed("algorithm=erac", "seed=4", "outputs=o")) == Path(
+        f"o/phrases/erac/{identity(base)}/seed4"
+    )
+
+
+def test_stages_are_described_by_what_they_use() -> None:
+    """The actor of every algorithm that begins with one is the same stage."""
+
+    def described(stage: str, *overrides: str) -> dict[str, Any]:
+        config = composed(*overrides)
+        return stage_description(config, config["algorithm"]["stages"][stage], "data")
+
+    actor = described("actor", "algorithm=mle")
+    assert described("actor", "algorithm=erac") == actor
+    assert described("actor", "algorithm=erac", "algorithm.tau=0.5", "reward=edit") == actor
+    assert described("actor", "algorithm=mle", "model.critic.attention=dot") == actor
+    assert described("actor", "algorithm=mle", "model.policy.dropout=0.1") != actor
+    assert described("critic", "algorithm=ac") != described("critic", "algorithm=erac")
+
+
+def test_an_algorithm_is_given_the_networks_that_it_names() -> None:
+    config = composed("algorithm=erac")
+    stages = config["algorithm"]["stages"]
+    assert stage_networks(config, stages["actor"]) == ["policy"]
+    assert stage_networks(config, stages["critic"]) == ["policy", "critic"]
