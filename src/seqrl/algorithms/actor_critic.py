@@ -73,6 +73,9 @@ class PolicyEvaluation:
                 in its joint phase the squared error does not either, so that the values after
                 EOS are pulled to zero; the loss then depends on how wide the samples are
                 padded, and the parts of a split batch do not add up to the whole
+    known_rewards whether Q(y_<t, w) = r(y_<t, w) + F(y_<t, w), where the increment r of every
+                word is computed and the network learns the future F alone, F(EOS) = 0 being
+                known too; no paper's form. The penalty is then on the spread of F
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class PolicyEvaluation:
         lambda_var: float,
         form: str,
         mask_padding: bool,
+        known_rewards: bool,
     ) -> None:
         if tau < 0:
             raise ValueError(f"tau must not be negative, not {tau}")
@@ -99,6 +103,7 @@ class PolicyEvaluation:
         self.lambda_var = lambda_var
         self.form = form
         self.mask_padding = mask_padding
+        self.known_rewards = known_rewards
         self.target: Policy[Any, Any] | None = None
 
     def target_critic(self) -> Policy[Any, Any]:
@@ -108,11 +113,21 @@ class PolicyEvaluation:
         return self.target
 
     def targets(
-        self, batch: Batch, trajectories: Trajectories, rewards: Tensor, log_pi: Tensor
+        self,
+        batch: Batch,
+        trajectories: Trajectories,
+        rewards: Tensor,
+        log_pi: Tensor,
+        known: Tensor | None = None,
     ) -> Tensor:
-        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V]."""
+        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V].
+
+        known  [N, T, V], the increments of all words, where the critic is given them
+        """
         with torch.no_grad():
             values = action_values(self.target_critic(), batch, trajectories)
+            if known is not None:
+                values = with_rewards(values, known, batch)
             state_values = expectation(log_pi.exp(), values)  # [N, T]
             if self.tau:
                 state_values = state_values + self.tau * entropy(log_pi)
@@ -123,11 +138,17 @@ class PolicyEvaluation:
             return rewards + next_values
 
     def loss(
-        self, values: Tensor, targets: Tensor, trajectories: Trajectories, sentences: int
+        self,
+        values: Tensor,
+        targets: Tensor,
+        trajectories: Trajectories,
+        sentences: int,
+        learned: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The critic's loss, and its temporal differences [N, T], zero at padding.
 
-        values [N, T, V], targets [N, T]; `sentences` counts N's, K for each source.
+        values [N, T, V], targets [N, T]; `sentences` counts N's, K for each source; learned
+        [N, T, V] is what the penalty is on, if not the values.
         """
         mask = trajectories.mask
         counted = mask if self.mask_padding else torch.ones_like(mask)
@@ -135,7 +156,7 @@ class PolicyEvaluation:
         released = self.form == "released"
         loss = reduce(error.square() * (0.5 if released else 1.0), counted, sentences)
         if self.lambda_var:
-            spread = values.var(-1)
+            spread = (values if learned is None else learned).var(-1)
             if not released:
                 spread = spread * (values.shape[-1] - 1)
             loss = loss + self.lambda_var * reduce(spread, counted, sentences)
@@ -169,6 +190,7 @@ class CriticTraining(Algorithm):
         lambda_var: float = 0.001,
         form: str = "released",
         mask_padding: bool = True,
+        known_rewards: bool = False,
     ) -> None:
         self.policy = policy.requires_grad_(False)
         self.reward = incremental(reward)
@@ -180,6 +202,7 @@ class CriticTraining(Algorithm):
             lambda_var=lambda_var,
             form=form,
             mask_padding=mask_padding,
+            known_rewards=known_rewards,
         )
         self._metrics: dict[str, Tensor] = {}
 
@@ -197,10 +220,14 @@ class CriticTraining(Algorithm):
         """What the critic makes of samples, from the policy's logits [N, T, V] along them."""
         rewards = self.reward.increments(trajectories, batch)
         log_pi = torch.log_softmax(logits.detach(), dim=-1)
-        targets = self.evaluation.targets(batch, trajectories, rewards, log_pi)
-        values = action_values(self.evaluation.critic, batch, trajectories)
+        known = None
+        learned = values = action_values(self.evaluation.critic, batch, trajectories)
+        if self.evaluation.known_rewards:
+            known = self.reward.lookaheads(trajectories, batch, values.shape[-1])
+            values = with_rewards(learned, known, batch)
+        targets = self.evaluation.targets(batch, trajectories, rewards, log_pi, known)
         sentences = batch.total * trajectories.group
-        loss, error = self.evaluation.loss(values, targets, trajectories, sentences)
+        loss, error = self.evaluation.loss(values, targets, trajectories, sentences, learned)
         return Judgement(trajectories, log_pi, rewards, values, error, loss)
 
     @torch.no_grad()
@@ -227,9 +254,11 @@ class CriticTraining(Algorithm):
 
     @torch.no_grad()
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
-        values = action_values(self.evaluation.critic, batch, trajectories)
-        taken = chosen(values, trajectories)
-        return {"reward": self.reward.increments(trajectories, batch), "Q": taken}
+        rewards = self.reward.increments(trajectories, batch)
+        taken = chosen(action_values(self.evaluation.critic, batch, trajectories), trajectories)
+        if self.evaluation.known_rewards:
+            taken = taken.masked_fill(trajectories.targets == batch.specials.eos, 0.0) + rewards
+        return {"reward": rewards, "Q": taken}
 
     def after_update(self, clock: Clock) -> None:
         self.evaluation.follow()
@@ -266,6 +295,7 @@ class ActorCritic(CriticTraining):
         lambda_mle: float = 0.1,
         form: str = "released",
         mask_padding: bool = True,
+        known_rewards: bool = False,
         normalize_entropy: bool = False,
         future_entropy: bool = True,
     ) -> None:
@@ -283,6 +313,7 @@ class ActorCritic(CriticTraining):
             lambda_var=lambda_var,
             form=form,
             mask_padding=mask_padding,
+            known_rewards=known_rewards,
         )
         self.policy = policy.requires_grad_(True)
         self.tau = tau
@@ -363,6 +394,12 @@ def action_values(critic: Policy[Any, Any], batch: Batch, trajectories: Trajecto
     mask = torch.cat([batch.target_mask[:, :1], batch.target_mask], dim=1)
     memory = critic.encode(reference, mask)
     return critic.logits(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
+
+
+def with_rewards(future: Tensor, known: Tensor, batch: Batch) -> Tensor:
+    """Q = r + F [N, T, V]; after EOS there is no future."""
+    eos = torch.tensor([batch.specials.eos], device=future.device)
+    return future.index_fill(-1, eos, 0.0) + known
 
 
 def incremental(reward: Reward) -> PrefixReward:

@@ -52,3 +52,21 @@ class PrefixReward(Reward):
 
         Prefixes hold no EOS; V = `vocabulary`.
         """
+
+    def lookaheads(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
+        """[N, T, V], at every step the increment that each possible token would have brought.
+
+        Of the tokens that were chosen they are `increments`; zero after EOS.
+        """
+        steps = trajectories.targets.shape[1]
+        ahead = torch.stack(
+            [
+                self.lookahead(trajectories.targets[:, :t], batch, trajectories.group, vocabulary)
+                for t in range(steps)
+            ],
+            dim=1,
+        )
+        chosen = ahead.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
+        empty = self.increments(trajectories, batch) - chosen  # R(empty), at the first step
+        ahead[:, 0] += empty[:, :1]
+        return ahead.masked_fill_(~trajectories.mask.unsqueeze(-1), 0.0)
