@@ -64,11 +64,14 @@ def train(corpus: Path, outputs: Path, *overrides: str) -> tuple[dict[str, Any],
         "task.budget.actor.optimizers.policy.lr=0.01",
         "task.budget.actor.decay_factor=null",
         "task.budget.actor.epochs=8",
-        "task.budget.critic.epochs=6",
-        "task.budget.critic.optimizers.critic.lr=0.005",
+        "task.budget.critic.epochs=8",
+        "task.budget.critic.optimizers.critic.lr=0.01",
         "task.budget.joint.epochs=6",
-        "task.budget.joint.optimizers.policy.lr=0.002",
-        "task.budget.joint.optimizers.critic.lr=0.002",
+        *(
+            f"task.budget.joint.optimizers.{name}.{setting}"
+            for name, lr in (("policy", 0.002), ("critic", 0.005))
+            for setting in (f"lr={lr}", "betas=[0.9,0.999]")
+        ),
         "trainer.log_every=10",
         *overrides,
     ]
@@ -99,41 +102,46 @@ def test_mle_learns_the_language(corpus: Path, outputs: Path) -> None:
 
 
 def test_raml_learns_the_language(corpus: Path, outputs: Path) -> None:
-    result, metrics = train(corpus, outputs, "algorithm=raml")
+    result, metrics = train(corpus, outputs, "algorithm=raml", "task.budget.actor.epochs=14")
     assert bleu(result, "actor") > 80
     assert 1 < series(metrics, "actor", "train/effective_samples")[-1] < 5
+
+
+HALF_TRAINED = ["task.budget.actor.epochs=5", "algorithm.beta=0.05", "algorithm.form=paper"]
+BY_REWARD_ALONE = [*HALF_TRAINED, "algorithm.lambda_mle=0", "algorithm.known_rewards=true"]
 
 
 @pytest.mark.parametrize("algorithm", ["ac", "erac"])
 def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
     algorithm: str, corpus: Path, outputs: Path
 ) -> None:
-    result, metrics = train(
-        corpus,
-        outputs,
-        f"algorithm={algorithm}",
-        "algorithm.beta=0.1",
-        "task.budget.actor.epochs=3",
-        "algorithm.lambda_mle=0",  # what is learned comes from the reward alone
-    )
+    result, metrics = train(corpus, outputs, f"algorithm={algorithm}", *BY_REWARD_ALONE)
     critic = series(metrics, "critic", "dev/return_error")
     assert critic[-1] < 0.5 * critic[0]
     rewards = series(metrics, "joint", "train/reward")
-    assert rewards[-1] > rewards[0] + 0.3
-    assert bleu(result, "joint") > bleu(result, "actor") + 3
+    assert rewards[-1] > rewards[0] + 0.5
+    assert bleu(result, "actor") < 70
+    assert bleu(result, "joint") > bleu(result, "actor") + 10
 
 
 def test_entropy_regularisation_keeps_the_entropy_up(corpus: Path, outputs: Path) -> None:
-    finals = {}
-    for tau in (0.0, 0.3):
+    finals = []
+    for tau in (0.0, 0.2):
         _, metrics = train(
-            corpus,
-            outputs,
-            "algorithm=erac",
-            f"algorithm.tau={tau}",
-            "algorithm.beta=0.1",
-            "task.budget.actor.epochs=3",
-            "algorithm.lambda_mle=0",
+            corpus, outputs, "algorithm=erac", f"algorithm.tau={tau}", *BY_REWARD_ALONE
         )
-        finals[tau] = series(metrics, "joint", "train/entropy")[-1]
-    assert finals[0.3] > 1.5 * finals[0.0]
+        finals.append(series(metrics, "joint", "train/entropy")[-1])
+    assert finals[1] > 1.5 * finals[0]
+
+
+def test_a_slow_target_network_is_seen_in_the_bias(corpus: Path, outputs: Path) -> None:
+    """The TD error alone would call the critic that has learned nothing the better one."""
+    biases = {}
+    for beta in (0.0001, 0.05):
+        _, metrics = train(
+            corpus, outputs, "algorithm=ac", *HALF_TRAINED, f"algorithm.beta={beta}",
+            "trainer.max_epochs=5", "task.budget.joint.epochs=1",
+        )  # fmt: skip
+        biases[beta] = series(metrics, "critic", "dev/return_bias")[-1]
+    assert biases[0.0001] < -0.6
+    assert abs(biases[0.05]) < 0.3

@@ -1,0 +1,186 @@
+"""A critic that is given every word's increment and learns the future alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqrl.algorithms.actor_critic import (
+    ActorCritic,
+    CriticTraining,
+    PolicyEvaluation,
+    action_values,
+    with_rewards,
+)
+from seqrl.models.lstm import LSTM
+from seqrl.proposals.sampling import Sampling
+from seqrl.rewards.base import PrefixReward
+from seqrl.rewards.bleu import BleuReward
+from seqrl.rewards.edit import EditReward
+from seqrl.types import Batch, Clock, Specials, Trajectories, shift_right
+
+PAD, UNK, BOS, EOS = range(4)
+SPECIALS = Specials(PAD, UNK, BOS, EOS)
+V = 9
+
+REWARDS = [
+    BleuReward(scale="reference_length"),
+    BleuReward(),
+    EditReward(),
+    EditReward(distance="hamming"),
+]
+
+
+def padded(rows: list[list[int]]) -> Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+
+
+BATCH = Batch(
+    padded([[4, 5, 6], [7, 4, 4]]),
+    padded([[4, 5, 6, 7, EOS], [8, 4, EOS]]),
+    padded([[4, 5, 6, 7, EOS], [8, 4, EOS]]).unsqueeze(1),
+    PAD,
+    SPECIALS,
+)
+ROWS = [[4, 5, 8, EOS], [5, 4, 5, 6, 7, 7, EOS], [8, 4, EOS], [EOS]]
+
+
+def trajectories() -> Trajectories:
+    targets = padded(ROWS)
+    mask = targets != PAD
+    return Trajectories(shift_right(targets, BOS), targets, mask, torch.zeros_like(mask), group=2)
+
+
+def network(**settings: Any) -> LSTM:
+    return LSTM(
+        source_size=V, target_size=V, specials=SPECIALS, embedding=6, hidden=6, dropout=0.0,
+        **settings,
+    )  # fmt: skip
+
+
+def learner(kind: type[CriticTraining], reward: PrefixReward, **settings: Any) -> CriticTraining:
+    torch.manual_seed(0)
+    return kind(
+        policy=network(),
+        critic=network(bar_specials=False, init=1.0),
+        reward=reward,
+        proposal=Sampling(samples=2, extra_length=2),
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("reward", REWARDS, ids=lambda r: f"{type(r).__name__}-{r.scale}")
+def test_increments_of_all_words_at_all_steps(reward: PrefixReward) -> None:
+    """Those of the chosen words are the rewards; the others what choosing them would have given."""
+    samples = trajectories()
+    ahead = reward.lookaheads(samples, BATCH, V)
+    rewards = reward.increments(samples, BATCH)
+    taken = ahead.gather(-1, samples.targets.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(torch.where(samples.mask, taken, 0.0), rewards, rtol=0, atol=1e-6)
+    assert (ahead[~samples.mask] == 0).all()
+    for row, tokens in enumerate(ROWS):
+        for t in range(len(tokens)):
+            for word in range(UNK, V):
+                if word == BOS:
+                    continue
+                other = [*tokens[:t], word] if word == EOS else [*tokens[:t], word, EOS]
+                targets = padded([*ROWS[:row], other, *ROWS[row + 1 :]])
+                mask = targets != PAD
+                changed = Trajectories(
+                    shift_right(targets, BOS), targets, mask, torch.zeros_like(mask), group=2
+                )
+                expected = reward.increments(changed, BATCH)[row, t]
+                assert ahead[row, t, word].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_future_after_eos_is_zero() -> None:
+    future = torch.randn(4, 7, V)
+    known = torch.randn(4, 7, V)
+    values = with_rewards(future, known, BATCH)
+    assert torch.equal(values[..., EOS], known[..., EOS])
+    others = [w for w in range(V) if w != EOS]
+    assert torch.equal(values[..., others], (future + known)[..., others])
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3])
+def test_targets_are_those_of_a_critic_with_the_same_values(tau: float) -> None:
+    """r + E_pi[r' + F'] is what a critic that had learned Q = r + F itself would be told."""
+    reward = REWARDS[0]
+    evaluation = learner(CriticTraining, reward, tau=tau, known_rewards=True).evaluation
+    samples = trajectories()
+    log_pi = torch.log_softmax(torch.randn(len(samples), samples.targets.shape[1], V), -1)
+    rewards = reward.increments(samples, BATCH)
+    known = reward.lookaheads(samples, BATCH, V)
+    found = evaluation.targets(BATCH, samples, rewards, log_pi, known)
+    values = with_rewards(action_values(evaluation.target_critic(), BATCH, samples), known, BATCH)
+    for row, tokens in enumerate(ROWS):
+        for t in range(len(tokens)):
+            expected = rewards[row, t]
+            if t + 1 < len(tokens):
+                pi = log_pi[row, t + 1].exp()
+                expected = expected + (pi * (values[row, t + 1] - tau * log_pi[row, t + 1])).sum()
+            assert found[row, t].item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_the_error_has_no_reward_in_it_and_the_penalty_is_on_the_future() -> None:
+    """Q - Qhat = F(y_t) - E_pi[...]: at the last step F(EOS) = 0 = the target's future."""
+    algorithm = learner(CriticTraining, REWARDS[0], known_rewards=True, lambda_var=0.5)
+    samples = trajectories()
+    logits = torch.randn(len(samples), samples.targets.shape[1], V)
+    judged = algorithm.judge(BATCH, samples, logits)
+    for row, tokens in enumerate(ROWS):
+        assert judged.error[row, len(tokens) - 1].item() == pytest.approx(0, abs=1e-6)
+    future = action_values(algorithm.evaluation.critic, BATCH, samples)
+    error = judged.error.square().sum() / 2 / len(ROWS)
+    spread = torch.where(samples.mask, future.var(-1), 0.0).sum() / len(ROWS)
+    assert judged.loss.item() == pytest.approx((error + 0.5 * spread).item(), rel=1e-5)
+
+
+def test_a_flat_future_ranks_words_by_their_increments() -> None:
+    """What the penalty pulls to: the policy gradient then follows the known increments."""
+    algorithm = learner(ActorCritic, REWARDS[0], known_rewards=True)
+    assert isinstance(algorithm, ActorCritic)
+    with torch.no_grad():
+        for parameter in algorithm.evaluation.critic.output.parameters():  # type: ignore[union-attr]
+            parameter.zero_()
+    samples = trajectories()
+    logits = torch.zeros(len(samples), samples.targets.shape[1], V)
+    judged = algorithm.judge(BATCH, samples, logits)
+    known = REWARDS[0].lookaheads(samples, BATCH, V)
+    torch.testing.assert_close(judged.values, known, rtol=0, atol=0)
+
+
+def test_both_kinds_of_critic_agree_on_the_last_word() -> None:
+    """Forms differ in what is learned, not in the problem: with F = Q - r all losses but the
+    penalty are equal."""
+    samples = trajectories()
+    reward = REWARDS[0]
+    known = reward.lookaheads(samples, BATCH, V)
+    future = torch.randn(len(samples), samples.targets.shape[1], V)
+    values = with_rewards(future, known, BATCH)
+    targets = torch.randn(len(samples), samples.targets.shape[1])
+
+    def evaluation(known_rewards: bool) -> PolicyEvaluation:
+        return PolicyEvaluation(
+            critic=network(), tau=0.0, beta=1.0, lambda_var=0.0, form="paper",
+            mask_padding=True, known_rewards=known_rewards,
+        )  # fmt: skip
+
+    plain, _ = evaluation(False).loss(values, targets, samples, 4)
+    split, _ = evaluation(True).loss(values, targets, samples, 4, future)
+    assert plain.item() == split.item()
+
+
+def test_an_update_with_known_rewards_moves_both_learners() -> None:
+    algorithm = learner(ActorCritic, REWARDS[0], known_rewards=True, tau=0.1)
+    losses = algorithm.losses(BATCH, Clock(update=3))
+    for name, module in algorithm.learners().items():
+        gradients = torch.autograd.grad(
+            losses[name], list(module.parameters()), allow_unused=True, retain_graph=True
+        )
+        assert all(g is not None and g.isfinite().all() for g in gradients)
+        assert any(g.abs().sum() > 0 for g in gradients if g is not None)
