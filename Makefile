@@ -22,7 +22,12 @@ install: $(STAMP)  ## create .venv with pinned versions
 
 .PHONY: train
 train: $(STAMP)  ## MLE, critic and ERAC on the built-in phrases; ends with a table
-	$(BIN)/seqrl-train algorithm=erac
+	@$(BIN)/seqrl-train algorithm=erac
+	@echo
+	@echo 'next:'
+	@echo '  $(BIN)/seqrl-train algorithm=erac task=multi30k            # a real corpus'
+	@echo '  $(BIN)/seqrl-train algorithm=erac task=text task.data_dir=DIR task.source=de task.target=en'
+	@echo '  $(BIN)/seqrl-train -m algorithm=erac algorithm.tau=0.02,0.04 seed=1,2'
 
 .PHONY: test
 test: $(STAMP)  ## everything that must pass

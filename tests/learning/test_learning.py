@@ -140,6 +140,7 @@ def test_a_slow_target_network_is_seen_in_the_bias(corpus: Path, outputs: Path) 
     for beta in (0.0001, 0.05):
         _, metrics = train(
             corpus, outputs, "algorithm=ac", *HALF_TRAINED, f"algorithm.beta={beta}",
+            "algorithm.known_rewards=false",
             "trainer.max_epochs=5", "task.budget.joint.epochs=1",
         )  # fmt: skip
         biases[beta] = series(metrics, "critic", "dev/return_bias")[-1]
