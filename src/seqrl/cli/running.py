@@ -120,8 +120,8 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
         outcome = "done"
     finally:
         if mirror is not None:
-            weights = sorted(folder.glob("checkpoints/*/best.safetensors"))
-            mirror.artifact("weights", weights)
+            for weights in sorted(folder.glob("checkpoints/*/best.safetensors")):
+                mirror.artifact(f"{weights.parent.name}-best", [weights])
             mirror.finish(outcome)
     result = {
         "status": "done",

@@ -59,7 +59,7 @@ def plot_curves(metrics: Path, target: Path, *, score: str) -> None:
     panels = [
         (title, names)
         for title, names in (
-            (f"dev {score}", (f"dev/{score}",)),
+            (f"dev {score.upper()}", (f"dev/{score}",)),
             ("reward of samples", ("train/reward",)),
             ("TD error per token", ("train/td_error", "dev/td_error")),
             ("training NLL per token", ("train/nll_per_token",)),
