@@ -34,7 +34,7 @@ from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, 
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.reports.run_report import plot_curves, result_table
-from seqrl.tracking.environment import environment_record
+from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
@@ -128,6 +128,7 @@ def train(config: Config, folder: Path) -> dict[str, Any]:
         "stages": stage_summaries(results),
         "scores": entries,
         "seconds": round(time.monotonic() - began, 1),
+        "versions": package_versions(),
     }
     write_json_atomic(folder / "result.json", result)
     return result
@@ -199,7 +200,6 @@ def show(folder: Path, result: dict[str, Any]) -> int:
     print(result_table(result["scores"]))
     print()
     print(f"curves:  {folder / 'curves.png'}")
-    for path in sorted(folder.glob("checkpoints/*/samples.txt")):
-        print(f"samples: {path}")
+    print(f"samples: {folder / 'samples.txt'}")
     print(f"run: {folder}")
     return EXIT_DONE

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seqrl.tracking.files import write_json_atomic
+from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.metrics_log import merge_metrics
 from seqrl.tracking.progress import Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
@@ -97,6 +97,7 @@ class Pipeline:
             results[stage.name] = self._stage(stage, keys[stage.name], results)
             self._merge()
             self._keep(results[stage.name])
+        self._collect(list(results.values()))
         return list(results.values())
 
     def _stage(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageResult:
@@ -151,12 +152,21 @@ class Pipeline:
             self.mirror.sync(path)
 
     def _keep(self, result: StageResult) -> None:
-        """The stage's weights and samples in the run's own folder, which then stands alone."""
+        """The stage's weights in the run's own folder, which then stands alone."""
         target = self.folder / "checkpoints" / result.stage.name
         target.mkdir(parents=True, exist_ok=True)
-        for name in (BEST, SAMPLES):
-            if (result.folder / name).is_file():
-                link(result.folder / name, target / name)
+        link(result.folder / BEST, target / BEST)
+
+    def _collect(self, results: list[StageResult]) -> None:
+        """One file each of all stages' timings and samples."""
+        timings = [(r.stage.name, r.folder / "timings.jsonl") for r in results]
+        merge_metrics(self.folder / "timings.jsonl", timings)
+        samples = [
+            f"##### {r.stage.name}\n\n{(r.folder / SAMPLES).read_text(encoding='utf-8')}"
+            for r in results
+            if (r.folder / SAMPLES).is_file()
+        ]
+        write_text_atomic(self.folder / SAMPLES, "\n".join(samples))
 
 
 def stage_keys(stages: list[Stage]) -> dict[str, str]:

@@ -1,0 +1,148 @@
+"""seqrl-train as a command of its own: its files, its signals, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import TINY
+from seqrl.tracking.metrics_log import read_metrics
+from wandb_file import assert_mirrored, offline_file, offline_records
+
+COMMAND = [sys.executable, "-c", "from seqrl.cli.train import main; main()"]
+
+
+def start(folder: Path, data: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *TINY, f"task.data_dir={data}", "outputs=out put", *overrides],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_stops_with_75_and_the_same_command_continues(
+    number: signal.Signals, tiny_data: Path, tmp_path: Path
+) -> None:
+    long = ("algorithm=mle", "trainer.max_steps=20000", "trainer.max_epochs=100000")
+    process = start(tmp_path, tiny_data, *long)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out put/.stages/*/last.pt")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(number)
+    code, output, errors = finish(process)
+    assert code == 75
+    assert "stopped on request; the same command continues" in errors
+    assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("out put/text/mle/*/seed1")
+    assert output.splitlines()[-1] == f"run: {folder.relative_to(tmp_path)}"
+    assert json.loads((folder / "status.json").read_text())["status"] == "preempted"
+    steps = [r["step"] for r in read_metrics(folder / "metrics.jsonl")]
+    assert steps == sorted(steps)
+
+
+def test_a_finished_run_has_its_files_and_its_last_line(tiny_data: Path, tmp_path: Path) -> None:
+    code, output, errors = finish(start(tmp_path, tiny_data, "algorithm=erac"))
+    assert code == 0, errors
+    (folder,) = tmp_path.glob("out put/text/erac/*/seed1")
+    assert output.splitlines()[-1] == f"run: {folder.relative_to(tmp_path)}"
+    for name in (
+        "config.yaml",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "result.json",
+        "status.json",
+        "environment.json",
+        "samples.txt",
+        "test.hyp.txt",
+        "curves.png",
+        "checkpoints/actor/best.safetensors",
+        "checkpoints/critic/best.safetensors",
+        "checkpoints/joint/best.safetensors",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    assert len((folder / "test.hyp.txt").read_text().splitlines()) == 15
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "done"
+    assert [(s, d["reused"]) for s, d in result["stages"].items()] == [
+        ("actor", False), ("critic", False), ("joint", False),
+    ]  # fmt: skip
+    assert {e["label"] for e in result["scores"]} == {"MLE", "ERAC"}
+    for entry in result["scores"]:
+        assert entry["scores"]["bleu"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:none")
+    records = read_metrics(folder / "metrics.jsonl")
+    stages = list(dict.fromkeys(r["stage"] for r in records))
+    assert stages == ["actor", "critic", "joint"]
+    for stage in stages:
+        keys = [
+            (r["step"], any(k.startswith("dev/") for k in r))
+            for r in records
+            if r["stage"] == stage
+        ]
+        assert len(keys) == len(set(keys))
+    assert not {"seconds", "time", "tokens_per_second"} & {k for r in records for k in r}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out put"]
+    again, output, _ = finish(start(tmp_path, tiny_data, "algorithm=erac"))
+    assert again == 0
+    assert "finished before" in output
+
+
+def test_wandb_has_the_runs_metrics_and_weights(tiny_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    code, output, errors = finish(
+        start(tmp_path, tiny_data, "algorithm=ac", "tracker=wandb", "trainer.max_steps=6")
+    )
+    assert code == 0, errors
+    assert "W&B" not in output + errors
+    (folder,) = tmp_path.glob("out put/text/ac/*/seed1")
+    assert_mirrored(folder)
+    records = list(offline_records(offline_file(folder)))
+    artifacts = {r.request.log_artifact.artifact.name for r in records} | {
+        r.artifact.name for r in records
+    }
+    for stage in ("actor", "critic", "joint"):
+        assert any(f"{stage}-best" in name for name in artifacts), artifacts
+
+
+def test_a_configuration_error_says_everything_and_exits_with_2(
+    tiny_data: Path, tmp_path: Path
+) -> None:
+    code, _, errors = finish(
+        start(tmp_path, tiny_data, "algorithm=erac", "algorithm.tau=-1", "trainer.precision=fp8")
+    )
+    assert code == 2
+    assert "tau must not be negative, not -1" in errors
+    assert "precision must be one of" in errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_corpus_exits_with_1_and_one_message(tiny_data: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "data"
+    bad.mkdir()
+    for path in tiny_data.iterdir():
+        (bad / path.name).write_bytes(path.read_bytes())
+    (bad / "dev.en").write_text("one line only\n")
+    process = start(tmp_path, bad, "algorithm=mle")
+    code, _, errors = finish(process)
+    assert code == 1
+    assert "12" in errors
+    assert "dev" in errors
+    assert "Traceback" not in errors
