@@ -80,6 +80,14 @@ def test_all_problems_are_told_together() -> None:
         ("seed", "settings are written KEY=VALUE"),
         ("task.source=ä", """perhaps quote it: 'task.source="ä"'"""),
         ("seed=1,2", "several values need a sweep: add -m"),
+        ("seed=null", "must be a whole number, such as 1"),
+        ("outputs=null", "must be text, such as outputs"),
+        ("algoritm=mle", "no such setting; did you mean algorithm?"),
+        (
+            "task.target_tokenizer={_target_:a.B,size:9}",
+            "task.target_tokenizer has no size; to put something else in its place: "
+            "'~task.target_tokenizer' '+task.target_tokenizer={_target_:a.B,size:9}'",
+        ),
         (
             "algorithm.stages.joint.optimizers.policy.lr=1",
             "algorithm.stages.joint.optimizers is taken from task.budget.joint.optimizers; "
@@ -91,6 +99,23 @@ def test_a_problem_says_what_is_allowed(override: str, told: str) -> None:
     problem = only(check_overrides([*BASE, override]))
     assert problem.startswith(f"{override}: ")
     assert told in problem
+
+
+def test_a_choice_below_a_setting_is_written_as_a_choice() -> None:
+    problem = only(check_overrides(["algorithm=raml", "algorithm.proposal=hamming"]))
+    assert problem.endswith("choose it with proposal@algorithm.proposal=hamming")
+    assert check_overrides(["algorithm=raml", "proposal@algorithm.proposal=hamming"]) == []
+    assert check_overrides(["algorithm=raml", "algorithm.proposal={samples:3}"]) == []
+
+
+def test_a_folder_that_is_no_setting_may_be_a_second_run(tmp_path: Path) -> None:
+    with pytest.raises(OverrideError, match="one run at a time"):
+        overridden(composed(), [str(tmp_path)], Groups())
+
+
+def test_a_folder_of_groups_must_be_there(tmp_path: Path) -> None:
+    problem = only(check_overrides([f"--config-dir={tmp_path / 'none'}", *BASE]))
+    assert problem == f"--config-dir={tmp_path / 'none'}: there is no such folder"
 
 
 def test_a_sweep_over_groups_needs_a_setting_in_each_of_them() -> None:

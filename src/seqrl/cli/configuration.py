@@ -49,7 +49,10 @@ def check_overrides(arguments: list[str]) -> list[str]:
             for o in overrides
             if o.is_sweep_override()
         ]
-    groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+    try:
+        groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+    except OverrideError as error:
+        return [*problems, str(error)]
     return problems + groups.problems(overrides)
 
 
@@ -69,15 +72,22 @@ def parsed(texts: Sequence[str]) -> tuple[list[Override], list[str]]:
                 reason = str(error).splitlines()[0]
                 problems.append(f"{text}: {reason}; perhaps quote it: '{key}=\"{value}\"'")
             else:
-                problems.append(f"{text}: settings are written KEY=VALUE")
+                hint = "; one run at a time" if Path(text).is_dir() else ""
+                problems.append(f"{text}: settings are written KEY=VALUE{hint}")
     return overrides, problems
 
 
 class Groups:
-    """The groups of `conf/` and of a user's own folders, and what can be composed of them."""
+    """The groups of `conf/` and of a user's own folders, and what can be composed of them.
+
+    Raises OverrideError where one of these is no folder.
+    """
 
     def __init__(self, further: Sequence[Path] = ()) -> None:
         self.further = [folder.expanduser().resolve() for folder in further]
+        missing = [folder for folder in self.further if not folder.is_dir()]
+        if missing:
+            raise OverrideError(f"--config-dir={missing[0]}: there is no such folder")
         self.folders = [conf_folder(), *self.further]
 
     def __contains__(self, key: str) -> bool:
@@ -114,10 +124,29 @@ class Groups:
         try:
             for point, checked, where in _points(known, values):
                 settings = Settings(self.compose([*point, *others]))
-                problems += filter(None, (settings.problem(o, where) for o in checked))
+                problems += filter(
+                    None,
+                    (settings.problem(o, where) or self._misplaced(o, settings) for o in checked),
+                )
         except OverrideError as error:
             problems.append(str(error))
         return list(dict.fromkeys(problems))
+
+    def _misplaced(self, override: Override, settings: Settings) -> str | None:
+        """What is wrong with a value for an object, which Hydra changes but does not replace."""
+        key, typed = override.key_or_group, override.input_line
+        there, value, group = settings.value(key), override.value(), key.rpartition(".")[2]
+        if not isinstance(there, dict):
+            return None
+        if isinstance(value, str) and value in self.names(group):
+            return f"{typed}: choose it with {group}@{typed}"
+        new = sorted(set(map(str, value)) - set(there)) if isinstance(value, dict) else []
+        if new:
+            return (
+                f"{typed}: {key} has no {', '.join(new)}; "
+                f"to put something else in its place: '~{key}' '+{typed}'"
+            )
+        return None
 
     def unknown_choices(self, override: Override) -> list[str]:
         """A problem for each choice that the group does not have."""

@@ -99,6 +99,8 @@ def _prepared(output: Path, counts: dict[str, int], expected: dict[str, int]) ->
 def _doctor(chosen: argparse.Namespace) -> None:
     from seqrl.data.diagnosis import diagnose  # imports torch
 
+    if not chosen.folder.is_dir():
+        raise CorpusError(f"{chosen.folder} is not a folder; name the corpus's folder")
     lines = any(chosen.folder.glob("*.jsonl*"))
     read = jsonl if (chosen.form or ("jsonl" if lines else "text")) == "jsonl" else text
     corpus = read(
@@ -117,7 +119,10 @@ def _collect(chosen: argparse.Namespace) -> None:
 
     if not chosen.outputs.is_dir():
         raise CorpusError(f"{chosen.outputs} is not a folder; name it with --outputs DIR")
-    removed = collect_garbage(chosen.outputs)
+    try:
+        removed = collect_garbage(chosen.outputs)
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
     for path in removed:
         print(f"removed {path}")
     print(f"{len(removed)} stored stages removed")

@@ -30,6 +30,9 @@ KINDS = (
     _Kind(dict, "a mapping, or set by the settings below it", (dict,)),
 )
 
+NEVER_NULL = ("seed", "device", "outputs", "reuse")
+"""Settings that every run needs; of others null may mean that there is none."""
+
 
 class Settings:
     """Keys are dotted; a reference is a value such as `${task.metric}`."""
@@ -78,7 +81,9 @@ class Settings:
             return f"{typed}: no such setting{where}; {self._hint(key)}"
         default = self.value(key)
         kind = _kind(default)
-        if kind is None or all(_fits(value, kind) for value in elements(override)):
+        values = elements(override)
+        null = key in NEVER_NULL and None in values
+        if kind is None or (not null and all(_fits(value, kind) for value in values)):
             return None
         shown = "" if kind.of is dict else f", such as {_shown(default)}"
         return f"{typed}: must be {kind.name}{shown}"
@@ -108,6 +113,9 @@ class Settings:
         names = [name for name in map(str, siblings) if name[0] != "_"] if inside else []
         close = difflib.get_close_matches(last, names, n=3, cutoff=0.6)
         similar = [f"{above}.{name}" for name in close] or self._same_name(last)
+        if not above and not similar:
+            nodes = [str(name) for name, node in self._tree.items() if isinstance(node, dict)]
+            similar = difflib.get_close_matches(last, nodes, n=1, cutoff=0.7)
         if not similar and names:
             return f"{above} has {', '.join(names)}"
         similar = similar or self._similar(key)
