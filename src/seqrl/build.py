@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
+from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
 from seqrl.models.base import Policy
 from seqrl.rewards.base import Reward
-from seqrl.training.checkpoint import load_weights
+from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.pipeline import Reporter, Stage, load_start
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
@@ -102,7 +103,10 @@ def vocabularies(task: Task) -> Vocabularies:
 def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device={name}: must be auto, cpu, cuda or cuda:NUMBER") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch finds no CUDA device here")
     return device
@@ -175,6 +179,9 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
     parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
     if "reward" in parameters:
         description["reward"] = config["reward"] | stage.get("reward", {})
+    code = foreign_code([description["stage"], description["networks"], description.get("reward")])
+    if code:
+        description["code"] = code
     if config["init_from"] is not None and not stage["from"]:
         description["init_from"] = file_hash(weights_file(config["init_from"]))
     return description
@@ -183,7 +190,7 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
 def weights_file(init_from: str) -> Path:
     """The weights that `init_from` means: a file, or the last stage of a run's folder."""
     path = Path(init_from)
-    if path.is_dir():
+    if (path / "stages.json").is_file():
         stages: list[str] = list(json.loads((path / "stages.json").read_text()))
         for name in reversed(stages):
             candidate = path / "checkpoints" / name / "best.safetensors"
@@ -196,6 +203,37 @@ def weights_file(init_from: str) -> Path:
 
 def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_hash(folder: Path) -> str:
+    """Hash of the names and contents of the files in a folder and its folders."""
+    digest = hashlib.blake2b()
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        if path.is_file():
+            digest.update(str(path.relative_to(folder)).encode() + b"\0")
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def foreign_code(node: Any) -> dict[str, str]:
+    """Hashes of the modules that the configuration names and that are not seqrl's or a library's.
+
+    A user who edits an algorithm of his own has another experiment.
+    """
+    found: dict[str, str] = {}
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if isinstance(target, str) and target.split(".")[0] not in ("seqrl", "torch"):
+            source = inspect.getsourcefile(get_object(target))
+            if source is not None:
+                found[target] = file_hash(Path(source))
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            found |= foreign_code(item)
+    return found
 
 
 def build_stages(
@@ -233,7 +271,7 @@ def _preparer(
         for name, weights in starts.items():
             load_start(networks[name], weights, name)
         if config["init_from"] is not None and not starts:
-            _initialise(networks, weights_file(config["init_from"]))
+            _initialise(networks, Path(config["init_from"]), task)
         for network in networks.values():
             network.to(device)
         algorithm = build_algorithm(config, stage, networks)
@@ -266,19 +304,31 @@ def _preparer(
     return prepare
 
 
-def _initialise(networks: Mapping[str, nn.Module], path: Path) -> None:
-    """Load what the file has for these networks; at least one of them must be in it."""
-    weights = load_weights(path)
+def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> None:
+    """Load what `init_from` has for these networks; at least one of them must be in it.
+
+    Weights of a run belong to its vocabularies: ConfigError when the task's are others.
+    """
+    if (start / "tokenizers").is_dir():
+        for side, own in (("source", task.source_tokenizer), ("target", task.target_tokenizer)):
+            if Tokenizer.load(start / "tokenizers" / side).state() != own.state():
+                raise ConfigError(f"init_from={start}: its {side} vocabulary is not this task's")
+    path = weights_file(str(start))
     found = False
-    for name, network in networks.items():
-        own = {
-            k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")
-        }
-        if own:
-            load_start(network, own, name)
-            found = True
+    try:
+        weights = load_weights(path)
+        for name, network in networks.items():
+            prefix = f"{name}."
+            own_weights = {
+                k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)
+            }
+            if own_weights:
+                load_start(network, own_weights, name)
+                found = True
+    except (CheckpointError, ValueError) as error:
+        raise ConfigError(f"init_from={start}: {str(error).splitlines()[0]}") from None
     if not found:
-        raise ConfigError(f"{path} holds no weights of {', '.join(networks)}")
+        raise ConfigError(f"init_from={start}: no weights of {', '.join(networks)} in {path}")
 
 
 def check(config: Config) -> None:
@@ -298,6 +348,9 @@ def check(config: Config) -> None:
     attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
+    attempt("init_from", lambda: config["init_from"] and weights_file(config["init_from"]))
+    if config["threads"] is not None and config["threads"] < 1:
+        problems.append(f"threads must be at least 1 or null, not {config['threads']}")
     sizes = Vocabularies(8, 8, Specials(0, 1, 2, 3))
     with torch.device("meta"):
         networks = {
@@ -337,7 +390,10 @@ def root_cause(error: BaseException) -> str:
 
 
 def identity(config: Config) -> str:
-    """Eight hexadecimal digits of everything that decides a run's result but its seed."""
+    """Eight hexadecimal digits of everything that decides a run's result but its seed.
+
+    The contents of `task.data_dir` and of `init_from` count, and code of the user's own.
+    """
     ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
     relevant = {k: v for k, v in config.items() if k not in ignored}
     relevant["trainer"] = {
@@ -348,6 +404,11 @@ def identity(config: Config) -> str:
         for name, stage in config["algorithm"]["stages"].items()
     }
     relevant["algorithm"] = config["algorithm"] | {"stages": stages}
+    relevant["code"] = foreign_code(config)
+    if config["init_from"] is not None:
+        relevant["init_from"] = file_hash(weights_file(config["init_from"]))
+    if config["task"].get("data_dir") is not None:
+        relevant["files"] = files_hash(Path(config["task"]["data_dir"]))
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 

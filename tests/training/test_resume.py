@@ -246,6 +246,74 @@ def test_init_from_starts_with_the_weights_of_another_run(
     assert not torch.equal(fresh["output.weight"], loaded["policy.output.weight"])
 
 
+def test_a_changed_corpus_is_another_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, before = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
+    path = corpus / "train.en"
+    path.write_text(path.read_text().replace("dog", "hound"))
+    _, after = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
+    assert before != after
+    assert json.loads((before / "stages.json").read_text()) != json.loads(
+        (after / "stages.json").read_text()
+    )
+
+
+def test_weights_of_another_vocabulary_are_refused(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of the same size, so that only the words tell."""
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
+    path = corpus / "train.en"
+    path.write_text(path.read_text().replace("dog", "hound"))
+    config = configured(corpus, tmp_path / "outputs", "algorithm=mle", f"init_from={first}")
+    capsys.readouterr()
+    code, _ = train(config)
+    assert code == 2
+    assert "its target vocabulary is not this task's" in capsys.readouterr().err
+
+
+def test_edited_code_of_ones_own_is_another_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "my_algorithm.py"
+    body = "from seqrl.algorithms.likelihood import MLE\n\n\nclass Mine(MLE):\n    factor = {}\n"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    folders, keys = [], []
+    for factor in (1, 2):
+        module.write_text(body.format(factor))
+        config = configured(
+            corpus,
+            tmp_path / "outputs",
+            "algorithm=mle",
+            "algorithm.stages.actor.algorithm._target_=my_algorithm.Mine",
+        )
+        _, folder = train(config)
+        folders.append(folder)
+        keys.append(json.loads((folder / "stages.json").read_text())["actor"])
+    assert folders[0] != folders[1]
+    assert keys[0] != keys[1]
+
+
+def test_a_damaged_result_is_written_anew(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    config = configured(corpus, tmp_path / "outputs", "algorithm=mle")
+    _, folder = train(config)
+    scores = json.loads((folder / "result.json").read_text())["scores"]
+    (folder / "result.json").write_text("{")
+    code, _ = train(config)
+    assert code == 0
+    assert json.loads((folder / "result.json").read_text())["scores"] == scores
+
+
 def test_divergence_is_noticed_at_its_step_and_spares_the_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

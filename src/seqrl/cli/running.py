@@ -11,12 +11,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from seqrl.build import (
@@ -63,16 +64,21 @@ class Interruption:
 def run_training(config: Config) -> int:
     """Train, evaluate and report; the exit code. Finished runs answer at once."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    interruption = Interruption()
     folder = run_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        finished = folder / "result.json"
-        if finished.is_file():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"outputs={config['outputs']}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    with waited_for(folder / ".lock"):
+        earlier = finished_result(folder)
+        if earlier is not None:
             print("finished before: another seed, or another folder for `outputs`, trains anew")
-            return show(folder, json.loads(finished.read_text()))
+            return show(folder, earlier)
         status(folder, "running")
         try:
-            result = train(config, folder)
+            result = train(config, folder, interruption)
         except CorpusError as error:
             return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
         except ConfigError as error:
@@ -89,10 +95,36 @@ def run_training(config: Config) -> int:
         return show(folder, result)
 
 
-def train(config: Config, folder: Path) -> dict[str, Any]:
+@contextlib.contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """The run's lock; says so when another process holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process, which is at the same run ({path.parent})", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def finished_result(folder: Path) -> dict[str, Any] | None:
+    """What a finished run's `result.json` holds; a damaged one is written anew."""
+    try:
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        print(f"{folder / 'result.json'} is damaged: the run is evaluated again")
+        return None
+    return result
+
+
+def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dict[str, Any]:
     """Train and evaluate a run in its folder; what `result.json` then holds."""
     began = time.monotonic()
-    interruption = Interruption()
     keep_freed_memory()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])

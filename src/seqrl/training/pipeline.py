@@ -201,7 +201,8 @@ def load_start(module: nn.Module, weights: Mapping[str, Tensor], network: str) -
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"the start weights do not fit the {network}: {error}") from None
+        first = next(iter(str(error).splitlines()[1:]), str(error)).strip()
+        raise ValueError(f"the start weights do not fit the {network}: {first}") from None
 
 
 def link(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.data.batching import UNITS
 from seqrl.tracking.metrics_log import MetricsLog
 from seqrl.tracking.progress import resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -86,6 +87,8 @@ class StageSettings:
             raise ValueError(f"decay_factor must lie in (0, 1), not {self.decay_factor}")
         if self.decay_times < 0:
             raise ValueError(f"decay_times must not be negative, not {self.decay_times}")
+        if self.batch_unit not in UNITS:
+            raise ValueError(f"batch_unit must be one of {UNITS}, not {self.batch_unit!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, not {self.precision!r}")
 
