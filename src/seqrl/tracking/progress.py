@@ -43,6 +43,7 @@ class Progress:
         self._values: dict[str, float] = {}
         self._history: deque[tuple[float, int]] = deque(maxlen=WINDOW)
         self._due = 0.0
+        self._shown = -1  # the step that was last shown
 
     def start(self, stage: str, total: int, done: int) -> None:
         """Begin a stage of `total` updates, of which `done` were made before."""
@@ -82,7 +83,8 @@ class Progress:
         """End the stage: show where it stands and release the terminal."""
         if not self._stage:
             return
-        self._show()
+        if self._bar is not None or self._step != self._shown:
+            self._show()
         if self._bar is not None:
             self._guarded(self._bar.stop)
         self._bar = None
@@ -91,6 +93,7 @@ class Progress:
     def _show(self) -> None:
         now = time.monotonic()
         self._due = now + self._pause
+        self._shown = self._step
         self._history.append((now, self._step))
         facts = [f"{name} {number(value)}" for name, value in self._values.items()]
         facts += [f"ETA {duration(self._remaining())}", memory()]

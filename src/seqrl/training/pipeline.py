@@ -66,6 +66,9 @@ class Reporter:
     def advance(self, step: int, values: dict[str, float]) -> None:
         self._progress.advance(step, values)
 
+    def resumed(self, step: int) -> None:
+        self._progress.message(f"continuing at update {step}")
+
     def saved(self) -> None:
         self._merge()
 

@@ -116,6 +116,9 @@ class Reporter(Protocol):
 
     def advance(self, step: int, values: dict[str, float]) -> None: ...
 
+    def resumed(self, step: int) -> None:
+        """The stage continues a checkpoint."""
+
     def saved(self) -> None:
         """A checkpoint was written: `metrics.jsonl` is on the disk up to here."""
 
@@ -207,6 +210,8 @@ class Trainer:
             self._restore()
             self._began = time.monotonic() - self.seconds
             self._measured_from = self.seconds
+            if self.update:
+                self.reporter.resumed(self.update)
             if self.start and self.update == 0:
                 self._record_validation(self.validation(self.algorithm, self.update))
             for learner in self.learners.values():
