@@ -16,10 +16,12 @@ from tabular import (
     NODES,
     PAD,
     SIZE,
+    Fixed,
     TabularPolicy,
     batch_of,
     policy_table,
     sequence_log_prob,
+    trajectories_of,
 )
 
 REFERENCES = [(4, 5, 6, EOS), (5, EOS), (EOS,), (6, 6, EOS)]
@@ -98,3 +100,16 @@ def test_references_as_trajectories() -> None:
     assert trajectories.mask.tolist() == [[True] * 3, [True, True, False]]
     assert trajectories.length.tolist() == [3, 2]
     assert trajectories.group == 1
+
+
+def test_the_trajectories_of_a_proposal_weigh_the_same() -> None:
+    """The mean over the K of each sentence, and over sentences."""
+    policy = TabularPolicy(policy_table(6, rows=8))
+    rows = [(4, EOS), (5, 6, EOS), (6, EOS), (EOS,)]
+    algorithm = MLE(policy=policy, proposal=Fixed(trajectories_of(rows, group=2)))
+    loss = algorithm.losses(batch_of([(4, EOS), (5, EOS)]), Clock())["policy"]
+    log_probs = [
+        sequence_log_prob(policy.table[4 + n // 2], y, forced=False).item()
+        for n, y in enumerate(rows)
+    ]
+    assert loss.item() == pytest.approx(-sum(log_probs) / 4, abs=1e-12)

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from seqrl.algorithms.base import WeightedLikelihood
 from seqrl.models.base import Policy
-from seqrl.proposals.base import Reference
+from seqrl.proposals.base import Proposal, Reference
 from seqrl.types import Batch, Trajectories
 
 
 class MLE(WeightedLikelihood):
-    """L = -(1/B) sum_b sum_t log p(y*_t | y*_<t, x): weight 1 on the reference's tokens."""
+    """L = -(1/B) sum_b sum_t log p(y*_t | y*_<t, x): weight 1 on the reference's tokens.
 
-    def __init__(self, *, policy: Policy[Any, Any]) -> None:
-        super().__init__(policy=policy, proposal=Reference())
+    proposal  whose trajectories are taken for references, weight 1/K each; none: the reference
+    """
+
+    def __init__(self, *, policy: Policy[Any, Any], proposal: Proposal | None = None) -> None:
+        super().__init__(policy=policy, proposal=proposal or Reference())
 
     def weights(
         self,
@@ -25,4 +28,4 @@ class MLE(WeightedLikelihood):
         log_probs: Tensor,
         batch: Batch,
     ) -> Tensor:
-        return torch.ones_like(log_probs)
+        return torch.full_like(log_probs, 1 / trajectories.group)
