@@ -220,15 +220,21 @@ class CriticTraining(Algorithm):
         """What the critic makes of samples, from the policy's logits [N, T, V] along them."""
         rewards = self.reward.increments(trajectories, batch)
         log_pi = torch.log_softmax(logits.detach(), dim=-1)
-        known = None
-        learned = values = action_values(self.evaluation.critic, batch, trajectories)
-        if self.evaluation.known_rewards:
-            known = self.reward.lookaheads(trajectories, batch, values.shape[-1])
-            values = with_rewards(learned, known, batch)
+        learned, known, values = self.values(batch, trajectories)
         targets = self.evaluation.targets(batch, trajectories, rewards, log_pi, known)
         sentences = batch.total * trajectories.group
         loss, error = self.evaluation.loss(values, targets, trajectories, sentences, learned)
         return Judgement(trajectories, log_pi, rewards, values, error, loss)
+
+    def values(
+        self, batch: Batch, trajectories: Trajectories
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What the network says, the known increments if it is given them, and Q; [N, T, V]."""
+        learned = action_values(self.evaluation.critic, batch, trajectories)
+        if not self.evaluation.known_rewards:
+            return learned, None, learned
+        known = self.reward.lookaheads(trajectories, batch, learned.shape[-1])
+        return learned, known, with_rewards(learned, known, batch)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
@@ -255,9 +261,7 @@ class CriticTraining(Algorithm):
     @torch.no_grad()
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
         rewards = self.reward.increments(trajectories, batch)
-        taken = chosen(action_values(self.evaluation.critic, batch, trajectories), trajectories)
-        if self.evaluation.known_rewards:
-            taken = taken.masked_fill(trajectories.targets == batch.specials.eos, 0.0) + rewards
+        taken = chosen(self.values(batch, trajectories)[-1], trajectories)
         return {"reward": rewards, "Q": taken}
 
     def after_update(self, clock: Clock) -> None:
