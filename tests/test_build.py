@@ -23,7 +23,7 @@ from seqrl.build import (
 from seqrl.cli.configuration import conf_folder
 
 CONF = conf_folder()
-DATA = ["task.data_dir=somewhere", "task.source=de", "task.target=en"]
+DATA = ["task.data_dir=.", "task.source=de", "task.target=en"]
 
 
 def names(group: str) -> list[str]:
@@ -152,6 +152,30 @@ def test_all_problems_are_told_together() -> None:
     message = str(caught.value)
     assert "algorithm.stages.joint: tau must not be negative, not -1" in message
     assert "algorithm.stages.critic: clip must be positive or null, not -1" in message
+
+
+@pytest.mark.parametrize("task", ["text", "jsonl"])
+def test_a_corpus_needs_its_folder_and_the_names_of_its_sides(task: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(composed(f"task={task}", "decoding.size=0"))
+    assert str(caught.value).splitlines() == [
+        "task.data_dir=null: must be the folder of the corpus",
+        "task.source=null: must be the language or field of the sources, such as de",
+        "task.target=null: must be the language or field of the targets, such as en",
+        "decoding: size must be at least 1, not 0",
+    ]
+
+
+@pytest.mark.parametrize("task", ["text", "jsonl", "multi30k", "iwslt14", "phrases"])
+def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (tmp_path / "none", file):
+        with pytest.raises(ConfigError) as caught:
+            check(composed(f"task={task}", *DATA, f"task.data_dir={folder}"))
+        assert str(caught.value) == (
+            f"task.data_dir={folder}: must be the folder of the corpus; there is no such folder"
+        )
 
 
 def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> None:

@@ -37,6 +37,13 @@ FORMATS = 1
 
 Config = dict[str, Any]
 
+CORPUS = {
+    "data_dir": "the folder of the corpus",
+    "source": "the language or field of the sources, such as de",
+    "target": "the language or field of the targets, such as en",
+}
+"""The settings of a task that say what is read, and what they must be."""
+
 
 class ConfigError(Exception):
     """The configuration cannot be built; one problem a line."""
@@ -345,6 +352,7 @@ def check(config: Config) -> None:
         return None
 
     attempt("task", build_task, config)
+    attempt("task", check_corpus, config)
     attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
@@ -369,6 +377,30 @@ def check(config: Config) -> None:
                     attempt(place, _check_optimizers, stage, algorithm)
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def check_corpus(config: Config) -> None:
+    """ConfigError for what no corpus can be read with, whatever the files hold.
+
+    A corpus that can do without a setting has a default for it.
+    """
+    corpus = config["task"]["corpus"]
+    parameters = inspect.signature(get_object(corpus["_target_"])).parameters
+    needed = [name for name in CORPUS if name in parameters and not _has_default(parameters[name])]
+    problems = [
+        f"task.{name}=null: must be {CORPUS[name]}" for name in needed if corpus.get(name) is None
+    ]
+    folder = corpus.get("data_dir", config["task"].get("data_dir"))
+    if folder is not None and not Path(folder).expanduser().is_dir():
+        problems.append(
+            f"task.data_dir={folder}: must be {CORPUS['data_dir']}; there is no such folder"
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
 
 
 def _check_optimizers(stage: Config, algorithm: Any) -> None:
@@ -408,7 +440,7 @@ def identity(config: Config) -> str:
     if config["init_from"] is not None:
         relevant["init_from"] = file_hash(weights_file(config["init_from"]))
     if config["task"].get("data_dir") is not None:
-        relevant["files"] = files_hash(Path(config["task"]["data_dir"]))
+        relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -90,7 +90,7 @@ def test_the_data_may_have_moved_and_only_the_split_is_needed(
         (["decoding.max_length=0"], 2, "decoding: max_length must be at least 1, not 0"),
         (["seed=3"], 2, "seed=3: cannot be changed here"),
         (["device=cuda:99"], 2, "cuda"),
-        (["task.data_dir=/nowhere"], 1, "task.data_dir=/nowhere is not a folder"),
+        (["task.data_dir=/nowhere"], 2, "task.data_dir=/nowhere: must be the folder of the corpus"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -134,6 +134,14 @@ def test_a_configuration_error_says_everything_and_exits_with_2(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_is_not_there_exits_with_2_and_leaves_nothing(tmp_path: Path) -> None:
+    code, output, errors = finish(start(tmp_path, Path("/does/not/exist"), "algorithm=mle"))
+    assert code == 2
+    assert "task.data_dir=/does/not/exist: must be the folder of the corpus" in errors
+    assert not output
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bad_corpus_exits_with_1_and_one_message(tiny_data: Path, tmp_path: Path) -> None:
     bad = tmp_path / "data"
     bad.mkdir()

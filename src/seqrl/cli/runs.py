@@ -211,6 +211,7 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         build_decoder,
         build_network,
         build_task,
+        check_corpus,
         choose_device,
         vocabularies,
     )
@@ -222,7 +223,9 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
     task = _built(problems, "task", build_task, config)
     decoder = _built(problems, "decoding", build_decoder, config)
     device = _built(problems, "device", choose_device, config["device"])
-    if task is None or decoder is None or device is None:
+    if split is not None:
+        _built(problems, "task", check_corpus, config)
+    if problems or task is None or decoder is None or device is None:
         raise UsageError("\n".join(problems))
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
