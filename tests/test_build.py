@@ -134,24 +134,62 @@ def test_all_problems_are_told_together() -> None:
         "algorithm=erac",
         "algorithm.tau=-1",
         "algorithm.beta=2",
+        "algorithm.stages.joint.algorithm.proposal.samples=0",
+        "model.hidden=0",
         "model.policy.dropout=1.5",
         "model.critic.attention=none",
+        "reward.order=0",
+        "reward.smooth=-1",
         "decoding.size=0",
+        "decoding.max_length=0",
+        "task.metric=blue",
         "task.budget.critic.clip=-1",
+        "task.budget.critic.optimizers.critic.lr=-1",
         "trainer.precision=fp8",
+        "trainer.log_every=0",
+        "tracker.mode=onlin",
+        "threads=0",
+        "device=gpu",
     )
     with pytest.raises(ConfigError) as caught:
         check(config)
-    message = str(caught.value)
-    for part in ("dropout must lie in", "attention must be one of", "size must be", "precision"):
-        assert part in message
-    # networks that cannot be built hide what is wrong with the algorithms; mended, these show
-    config = composed("algorithm=erac", "algorithm.tau=-1", "task.budget.critic.clip=-1")
+    stages = [f"algorithm.stages.{name}" for name in ("actor", "critic", "joint")]
+    every, critics = ", ".join(stages), ", ".join(stages[1:])
+    assert sorted(str(caught.value).splitlines()) == sorted(
+        [
+            f"{critics}: tau must not be negative, not -1",
+            f"{critics}: beta must lie in (0, 1], not 2",
+            f"{stages[2]}: samples must be at least 1, not 0",
+            "model.policy, model.critic: "
+            "hidden must be positive and even (half for each direction), not 0",
+            "model.policy: dropout must lie in [0, 1), not 1.5",
+            "model.critic: attention must be one of dot, mlp, not 'none'",
+            f"reward, {critics}: order must be at least 1, not 0",
+            f"reward, {critics}: smooth must not be negative, not -1",
+            "decoding: size must be at least 1, not 0",
+            "decoding: max_length must be at least 1, not 0",
+            "task: no metric blue; there are bleu, sacrebleu, sacrebleu_lc, chrf, per, wer",
+            f"{stages[1]}: clip must be positive or null, not -1",
+            f"{stages[1]}.optimizers.critic: Invalid learning rate: -1",
+            f"{every}: precision must be one of fp32, bf16, not 'fp8'",
+            f"{every}: log_every must be at least 1, not 0",
+            "tracker: mode must be one of offline, online, disabled, not onlin",
+            "threads must be at least 1 or null, not 0",
+            "device=gpu: must be auto, cpu, cuda or cuda:NUMBER",
+        ]
+    )
+
+
+def test_what_follows_from_a_problem_is_no_problem() -> None:
+    """PyTorch refuses such a network in its own words, and no algorithm can be built with it."""
     with pytest.raises(ConfigError) as caught:
-        check(config)
-    message = str(caught.value)
-    assert "algorithm.stages.joint: tau must not be negative, not -1" in message
-    assert "algorithm.stages.critic: clip must be positive or null, not -1" in message
+        check(composed("algorithm=erac", "model.critic.layers=-1"))
+    assert str(caught.value) == "model.critic: layers must be at least 1, not -1"
+    with pytest.raises(ConfigError) as caught:
+        check(composed("algorithm=erac", "+model.critic.depth=2"))
+    (told,) = str(caught.value).splitlines()
+    assert told.startswith("model.critic: ")
+    assert "depth" in told
 
 
 @pytest.mark.parametrize("task", ["text", "jsonl"])

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import torch
 from hydra.utils import get_class, get_object, instantiate
@@ -24,8 +24,11 @@ from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
+from seqrl.metrics.corpus import METRICS
 from seqrl.models.base import Policy
+from seqrl.ranges import require, unmet
 from seqrl.rewards.base import Reward
+from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.pipeline import Reporter, Stage, load_start
 from seqrl.training.trainer import StageSettings, Trainer
@@ -36,6 +39,7 @@ FORMATS = 1
 """Version of what stored stages mean; a change makes earlier ones unusable."""
 
 Config = dict[str, Any]
+MadeT = TypeVar("MadeT")
 
 CORPUS = {
     "data_dir": "the folder of the corpus",
@@ -89,8 +93,7 @@ def build_network(config: Config, name: str, sizes: Vocabularies, seed: int) -> 
     """A network of `model`, its weights a function of (seed, name)."""
     node = dict(config["model"][name])
     reads = node.pop("reads")
-    if reads not in ("source", "reference"):
-        raise ValueError(f"model.{name}.reads must be source or reference, not {reads!r}")
+    require(reads in ("source", "reference"), f"reads must be source or reference, not {reads!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights", name))
         network: Policy[Any, Any] = build(
@@ -338,27 +341,65 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> N
         raise ConfigError(f"init_from={start}: no weights of {', '.join(networks)} in {path}")
 
 
+class Problems:
+    """What is wrong with a configuration: messages, each with the places where it holds."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, message: str, place: str | None = None) -> None:
+        places = self._found.setdefault(message, [])
+        if place is not None and place not in places:
+            places.append(place)
+
+    def attempt(
+        self, place: str, make: Callable[..., MadeT], *arguments: Any, only_ranges: bool = False
+    ) -> MadeT | None:
+        """What is made, to try others with; None where it cannot be.
+
+        only_ranges  no other error is a problem, since the arguments are not what they will be
+        """
+        made = None
+        with unmet() as messages:
+            try:
+                made = make(*arguments)
+            except ConfigError as error:
+                self.add(str(error))
+            except Exception as error:
+                if not messages and not only_ranges:
+                    messages.append(root_cause(error))
+        for message in messages:
+            self.add(message, place)
+        return made
+
+    def check(self) -> None:
+        """Raise a ConfigError that lists all problems, if there are any."""
+        if self._found:
+            told = [
+                f"{', '.join(places)}: {message}" if places else message
+                for message, places in self._found.items()
+            ]
+            raise ConfigError("\n".join(told))
+
+
 def check(config: Config) -> None:
     """Build everything once at a tiny size and without data; ConfigError lists all problems."""
-    problems: list[str] = []
-
-    def attempt(place: str, make: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return make(*arguments)
-        except ConfigError as error:
-            problems.append(str(error))
-        except Exception as error:
-            problems.append(f"{place}: {root_cause(error)}")
-        return None
-
+    problems = Problems()
+    attempt = problems.attempt
     attempt("task", build_task, config)
     attempt("task", check_corpus, config)
+    for name in dict.fromkeys([config["task"]["metric"], *config["task"]["scores"]]):
+        if name not in METRICS:
+            problems.add(f"task: no metric {name}; there are {', '.join(METRICS)}")
     attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
     attempt("init_from", lambda: config["init_from"] and weights_file(config["init_from"]))
     if config["threads"] is not None and config["threads"] < 1:
-        problems.append(f"threads must be at least 1 or null, not {config['threads']}")
+        problems.add(f"threads must be at least 1 or null, not {config['threads']}")
+    if config["tracker"]["mode"] not in get_args(Mode):
+        allowed = ", ".join(get_args(Mode))
+        problems.add(f"tracker: mode must be one of {allowed}, not {config['tracker']['mode']}")
     sizes = Vocabularies(8, 8, Specials(0, 1, 2, 3))
     with torch.device("meta"):
         networks = {
@@ -371,12 +412,13 @@ def check(config: Config) -> None:
             attempt(place, build_settings, config, stage)
             needed = attempt(place, stage_networks, config, stage) or []
             own = {network: networks[network] for network in needed}
-            if None not in own.values():
-                algorithm = attempt(place, build_algorithm, config, stage, own)
-                if algorithm is not None:
-                    attempt(place, _check_optimizers, stage, algorithm)
-    if problems:
-        raise ConfigError("\n".join(dict.fromkeys(problems)))
+            stand_ins = {network: nn.Linear(1, 1) for network in needed if own[network] is None}
+            algorithm = attempt(
+                place, build_algorithm, config, stage, own | stand_ins, only_ranges=bool(stand_ins)
+            )
+            if algorithm is not None:
+                _check_optimizers(problems, place, stage, algorithm)
+    problems.check()
 
 
 def check_corpus(config: Config) -> None:
@@ -403,15 +445,15 @@ def _has_default(parameter: inspect.Parameter) -> bool:
     return parameter.default is not inspect.Parameter.empty
 
 
-def _check_optimizers(stage: Config, algorithm: Any) -> None:
+def _check_optimizers(problems: Problems, place: str, stage: Config, algorithm: Any) -> None:
     learners = algorithm.learners()
-    factories = build(stage["optimizers"])
+    factories = problems.attempt(place, build, stage["optimizers"]) or {}
     if set(factories) != set(learners):
-        raise ValueError(
-            f"optimizers are given for {sorted(factories)}, learners are {sorted(learners)}"
+        problems.add(
+            f"optimizers are given for {sorted(factories)}, learners are {sorted(learners)}", place
         )
-    for name, factory in factories.items():
-        factory(learners[name].parameters())
+    for name in set(factories) & set(learners):
+        problems.attempt(f"{place}.optimizers.{name}", factories[name], learners[name].parameters())
 
 
 def root_cause(error: BaseException) -> str:

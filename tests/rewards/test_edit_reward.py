@@ -85,5 +85,5 @@ def test_hyper_parameters_are_checked() -> None:
         ValueError, match="distance must be one of edit, hamming, not 'levenshtein'"
     ):
         EditReward(distance="levenshtein")
-    with pytest.raises(ValueError, match="reward scale"):
+    with pytest.raises(ValueError, match="scale must be one of"):
         EditReward(scale="tokens")

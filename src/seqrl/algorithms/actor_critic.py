@@ -35,6 +35,7 @@ from seqrl.losses import (
 )
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
+from seqrl.ranges import require
 from seqrl.rewards.base import PrefixReward, Reward
 from seqrl.types import Batch, Clock, Trajectories
 
@@ -89,14 +90,10 @@ class PolicyEvaluation:
         mask_padding: bool,
         known_rewards: bool,
     ) -> None:
-        if tau < 0:
-            raise ValueError(f"tau must not be negative, not {tau}")
-        if not 0 < beta <= 1:
-            raise ValueError(f"beta must lie in (0, 1], not {beta}")
-        if lambda_var < 0:
-            raise ValueError(f"lambda_var must not be negative, not {lambda_var}")
-        if form not in FORMS:
-            raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+        require(tau >= 0, f"tau must not be negative, not {tau}")
+        require(0 < beta <= 1, f"beta must lie in (0, 1], not {beta}")
+        require(lambda_var >= 0, f"lambda_var must not be negative, not {lambda_var}")
+        require(form in FORMS, f"form must be one of {', '.join(FORMS)}, not {form!r}")
         self.critic = critic
         self.tau = tau
         self.beta = beta
@@ -303,10 +300,8 @@ class ActorCritic(CriticTraining):
         normalize_entropy: bool = False,
         future_entropy: bool = True,
     ) -> None:
-        if tau < 0:
-            raise ValueError(f"tau must not be negative, not {tau}")
-        if lambda_mle < 0:
-            raise ValueError(f"lambda_mle must not be negative, not {lambda_mle}")
+        require(tau >= 0, f"tau must not be negative, not {tau}")
+        require(lambda_mle >= 0, f"lambda_mle must not be negative, not {lambda_mle}")
         super().__init__(
             policy=policy,
             critic=critic,

@@ -10,6 +10,7 @@ from torch import Tensor
 from seqrl.algorithms.base import WeightedLikelihood
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
+from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Trajectories
 
@@ -40,10 +41,11 @@ class RAML(WeightedLikelihood):
         tau: float = 0.4,
         weighting: str = "reward",
     ) -> None:
-        if tau <= 0:
-            raise ValueError(f"tau must be positive, not {tau}")
-        if weighting not in WEIGHTINGS:
-            raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, not {weighting!r}")
+        require(tau > 0, f"tau must be positive, not {tau}")
+        require(
+            weighting in WEIGHTINGS,
+            f"weighting must be one of {', '.join(WEIGHTINGS)}, not {weighting!r}",
+        )
         super().__init__(policy=policy, proposal=proposal, reward=reward)
         self.tau = tau
         self.weighting = weighting

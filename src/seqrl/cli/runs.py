@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.configuration import Groups, OverrideError, overridden
 from seqrl.cli.settings import nearest
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from seqrl.models.base import Policy
 
 Config = dict[str, Any]
-ArgumentT = TypeVar("ArgumentT")
-MadeT = TypeVar("MadeT")
 
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 SHOWN = 5
@@ -208,6 +206,8 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
     import torch
 
     from seqrl.build import (
+        ConfigError,
+        Problems,
         build_decoder,
         build_network,
         build_task,
@@ -219,14 +219,19 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
     if split is not None and "splits" in config["task"]["corpus"]:
         corpus = {**config["task"]["corpus"], "splits": [split]}
         config = {**config, "task": {**config["task"], "corpus": corpus}}
-    problems: list[str] = []
-    task = _built(problems, "task", build_task, config)
-    decoder = _built(problems, "decoding", build_decoder, config)
-    device = _built(problems, "device", choose_device, config["device"])
+    problems = Problems()
+    task = problems.attempt("task", build_task, config)
+    decoder = problems.attempt("decoding", build_decoder, config)
+    device = problems.attempt("device", choose_device, config["device"])
     if split is not None:
-        _built(problems, "task", check_corpus, config)
-    if problems or task is None or decoder is None or device is None:
-        raise UsageError("\n".join(problems))
+        problems.attempt("task", check_corpus, config)
+    try:
+        problems.check()
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    assert task is not None
+    assert decoder is not None
+    assert device is not None
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     try:
@@ -236,21 +241,6 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
     policy = build_network(config, "policy", vocabularies(task), 0)
     _load_weights(policy, run, stage)
     return Model(stage, config, task, policy.to(device).eval(), decoder, device)
-
-
-def _built(
-    problems: list[str], place: str, make: Callable[[ArgumentT], MadeT], argument: ArgumentT
-) -> MadeT | None:
-    """What is made of a part of the configuration; None, and a problem, where it cannot be."""
-    from seqrl.build import ConfigError, root_cause
-
-    try:
-        return make(argument)
-    except ConfigError as error:
-        problems.append(str(error))
-    except Exception as error:
-        problems.append(f"{place}: {root_cause(error)}")
-    return None
 
 
 def _load_weights(policy: Policy[Any, Any], run: Run, stage: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqrl.data.corpus import Example
+from seqrl.ranges import require
 from seqrl.types import Batch, Specials, derived_seed
 
 UNITS = ("sentences", "tokens")
@@ -88,12 +89,10 @@ class Batches:
     def __init__(
         self, split: Split, *, size: int, unit: str = "sentences", cache: int = 50, seed: int = 0
     ) -> None:
-        if unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {unit!r}")
-        if size < 1 or cache < 1:
-            raise ValueError(f"size and cache must be at least 1, not {size} and {cache}")
-        if not len(split):
-            raise ValueError(f"the split {split.name} is empty")
+        require(unit in UNITS, f"unit must be one of {', '.join(UNITS)}, not {unit!r}")
+        require(size >= 1, f"size must be at least 1, not {size}")
+        require(cache >= 1, f"cache must be at least 1, not {cache}")
+        require(len(split) > 0, f"the split {split.name} is empty")
         self.split = split
         self.size = size
         self.unit = unit

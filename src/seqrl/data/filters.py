@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seqrl.data.corpus import Corpus, CorpusError, Example
+from seqrl.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +35,15 @@ class Filters:
     def __post_init__(self) -> None:
         for name in ("min_tokens", "max_source_tokens", "max_target_tokens", "truncate_source"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if self.max_ratio is not None and self.max_ratio < 1:
-            raise ValueError(f"max_ratio must be at least 1, not {self.max_ratio}")
-        if self.drop_long_evaluation and not (self.max_source_tokens or self.max_target_tokens):
-            raise ValueError(
-                "drop_long_evaluation needs max_source_tokens or max_target_tokens to be set"
-            )
+            require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
+        ratio = self.max_ratio
+        require(ratio is None or ratio >= 1, f"max_ratio must be at least 1, not {ratio}")
+        require(
+            not self.drop_long_evaluation
+            or self.max_source_tokens is not None
+            or self.max_target_tokens is not None,
+            "drop_long_evaluation needs max_source_tokens or max_target_tokens to be set",
+        )
 
     def keeps(self, source: int, target: int) -> bool:
         """Whether a training pair of these lengths is used."""

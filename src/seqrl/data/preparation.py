@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from seqrl.data import moses
 from seqrl.data.corpus import Example
 from seqrl.data.files import Problems, listed
+from seqrl.ranges import require
 
 TOKENIZE = ("none", "moses")
 _BLANKS = re.compile(r"[ \t]+")
@@ -30,9 +31,10 @@ class Preparation:
     language: str = "en"
 
     def __post_init__(self) -> None:
-        if self.tokenize not in TOKENIZE:
-            allowed = ", ".join(TOKENIZE)
-            raise ValueError(f"tokenize must be one of {allowed}, not {self.tokenize!r}")
+        require(
+            self.tokenize in TOKENIZE,
+            f"tokenize must be one of {', '.join(TOKENIZE)}, not {self.tokenize!r}",
+        )
 
     def __call__(self, text: str) -> str:
         """The tokens, separated by single spaces."""

@@ -13,6 +13,7 @@ from seqrl.data.batching import Split
 from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.filters import Filters
 from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, Tokenizer
+from seqrl.ranges import require
 
 DETOKENIZE = ("none", "moses")
 
@@ -54,11 +55,11 @@ class Task:
         source: str | None = None,
         target: str | None = None,
     ) -> None:
-        if isinstance(detokenize, str) and detokenize not in DETOKENIZE:
-            allowed = ", ".join(DETOKENIZE)
-            raise ValueError(f"detokenize must be one of {allowed}, not {detokenize!r}")
-        if not 0 <= max_unknown <= 1:
-            raise ValueError(f"max_unknown must be between 0 and 1, not {max_unknown}")
+        require(
+            callable(detokenize) or detokenize in DETOKENIZE,
+            f"detokenize must be one of {', '.join(DETOKENIZE)}, not {detokenize!r}",
+        )
+        require(0 <= max_unknown <= 1, f"max_unknown must be between 0 and 1, not {max_unknown}")
         self.name = name
         self.metric = metric
         self.scores = tuple(scores)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from seqrl.data.corpus import CorpusError
 from seqrl.data.files import write_whole
+from seqrl.ranges import require
 from seqrl.types import Specials
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
@@ -149,10 +150,8 @@ class _SymbolTokenizer(Tokenizer):
 
     def __init__(self, *, min_frequency: int = 1, max_size: int | None = None) -> None:
         super().__init__()
-        if min_frequency < 1:
-            raise ValueError(f"min_frequency must be at least 1, not {min_frequency}")
-        if max_size is not None and max_size < 1:
-            raise ValueError(f"max_size must be at least 1, not {max_size}")
+        require(min_frequency >= 1, f"min_frequency must be at least 1, not {min_frequency}")
+        require(max_size is None or max_size >= 1, f"max_size must be at least 1, not {max_size}")
         self.min_frequency = min_frequency
         self.max_size = max_size
         self._symbols: list[str] = []
@@ -244,11 +243,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     def __init__(self, *, vocabulary_size: int, model_type: str = "unigram") -> None:
         super().__init__()
-        if vocabulary_size < 5:
-            raise ValueError(f"vocabulary_size must be at least 5, not {vocabulary_size}")
-        if model_type not in self.model_types:
-            allowed = ", ".join(self.model_types)
-            raise ValueError(f"model_type must be one of {allowed}, not {model_type!r}")
+        require(vocabulary_size >= 5, f"vocabulary_size must be at least 5, not {vocabulary_size}")
+        require(
+            model_type in self.model_types,
+            f"model_type must be one of {', '.join(self.model_types)}, not {model_type!r}",
+        )
         self.vocabulary_size = vocabulary_size
         self.model_type = model_type
         self._model = b""

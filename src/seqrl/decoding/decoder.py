@@ -10,6 +10,7 @@ from torch import Tensor
 from seqrl.decoding.beam import beam_search
 from seqrl.decoding.rollout import greedy, rollout, sampler
 from seqrl.models.base import Policy
+from seqrl.ranges import require
 from seqrl.types import Batch, Clock
 
 
@@ -17,8 +18,7 @@ class Decoder(ABC):
     """max_length: of an output, EOS included."""
 
     def __init__(self, *, max_length: int = 100) -> None:
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, not {max_length}")
+        require(max_length >= 1, f"max_length must be at least 1, not {max_length}")
         self.max_length = max_length
 
     @abstractmethod
@@ -73,10 +73,8 @@ class Beam(Decoder):
         self, *, size: int = 5, length_penalty: float = 0.0, max_length: int = 100
     ) -> None:
         super().__init__(max_length=max_length)
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size}")
-        if length_penalty < 0:
-            raise ValueError(f"length_penalty must not be negative, not {length_penalty}")
+        require(size >= 1, f"size must be at least 1, not {size}")
+        require(length_penalty >= 0, f"length_penalty must not be negative, not {length_penalty}")
         self.size = size
         self.length_penalty = length_penalty
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqrl.metrics.edit import prefix_edit_distance
+from seqrl.ranges import require
 
 PAIRS_AT_ONCE = 256
 
@@ -48,14 +49,12 @@ class Outputs:
             (self.hypotheses, self.references, "tokenised"),
             (self.natural_hypotheses, self.natural_references, "natural"),
         ):
-            if not hypotheses:
-                raise ValueError(f"there are no {kind} hypotheses to score")
-            if len(hypotheses) != len(references):
-                raise ValueError(
-                    f"{len(hypotheses)} {kind} hypotheses, but references for {len(references)}"
-                )
-            if not all(references):
-                raise ValueError(f"a sentence has no {kind} reference")
+            require(len(hypotheses) > 0, f"there are no {kind} hypotheses to score")
+            require(
+                len(hypotheses) == len(references),
+                f"{len(hypotheses)} {kind} hypotheses, but references for {len(references)}",
+            )
+            require(all(references), f"a sentence has no {kind} reference")
 
 
 def corpus_scores(

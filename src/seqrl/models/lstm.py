@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqrl.models.base import Policy
+from seqrl.ranges import require
 from seqrl.types import Specials
 
 ATTENTIONS = ("dot", "mlp")
@@ -120,16 +121,18 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         init: float = 0.1,
     ) -> None:
         super().__init__()
-        if min(source_size, target_size, embedding, hidden, layers) < 1:
-            raise ValueError("embedding, hidden and layers must be at least 1")
-        if hidden % 2:
-            raise ValueError(f"hidden must be even (half for each direction), not {hidden}")
-        if attention not in ATTENTIONS:
-            raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}, not {attention!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
-        if init <= 0:
-            raise ValueError(f"init must be positive, not {init}")
+        require(embedding >= 1, f"embedding must be at least 1, not {embedding}")
+        require(
+            hidden >= 2 and hidden % 2 == 0,
+            f"hidden must be positive and even (half for each direction), not {hidden}",
+        )
+        require(layers >= 1, f"layers must be at least 1, not {layers}")
+        require(
+            attention in ATTENTIONS,
+            f"attention must be one of {', '.join(ATTENTIONS)}, not {attention!r}",
+        )
+        require(0 <= dropout < 1, f"dropout must lie in [0, 1), not {dropout}")
+        require(init > 0, f"init must be positive, not {init}")
         self.barred: Tensor
         self.specials = specials
         self.target_size = target_size

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
+from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Specials, Trajectories, shift_right
 
@@ -45,8 +46,8 @@ class NGramReplacement(Proposal):
         replace_last: bool = True,
         unk: bool = False,
     ) -> None:
-        if samples < 1 or longest < 1:
-            raise ValueError(f"samples and longest must be at least 1, not {samples}, {longest}")
+        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        require(longest >= 1, f"longest must be at least 1, not {longest}")
         self.samples = samples
         self.longest = longest
         self.replace_last = replace_last
@@ -88,10 +89,8 @@ class HammingSampler(Proposal):
     """
 
     def __init__(self, *, samples: int = 5, tau: float = 0.85, rescale: bool = True) -> None:
-        if samples < 1:
-            raise ValueError(f"samples must be at least 1, not {samples}")
-        if tau <= 0:
-            raise ValueError(f"tau must be positive, not {tau}")
+        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        require(tau > 0, f"tau must be positive, not {tau}")
         self.samples = samples
         self.tau = tau
         self.rescale = rescale
@@ -142,10 +141,8 @@ class EditSampler(Proposal):
     """
 
     def __init__(self, *, samples: int = 5, tau: float = 0.85, rescale: bool = True) -> None:
-        if samples < 1:
-            raise ValueError(f"samples must be at least 1, not {samples}")
-        if tau <= 0:
-            raise ValueError(f"tau must be positive, not {tau}")
+        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        require(tau > 0, f"tau must be positive, not {tau}")
         self.samples = samples
         self.tau = tau
         self.rescale = rescale

@@ -9,6 +9,7 @@ import torch
 from seqrl.decoding.rollout import rollout, sampler
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.base import Proposal
+from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories, shift_right
 
@@ -32,11 +33,9 @@ class Sampling(Proposal):
         max_length: int = 50,
         dropout: bool = False,
     ) -> None:
-        if min(samples, max_length) < 1 or extra_length < 0:
-            raise ValueError(
-                "samples and max_length must be at least 1, extra_length at least 0, "
-                f"not {samples}, {max_length}, {extra_length}"
-            )
+        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        require(extra_length >= 0, f"extra_length must not be negative, not {extra_length}")
+        require(max_length >= 1, f"max_length must be at least 1, not {max_length}")
         self.samples = samples
         self.extra_length = extra_length
         self.max_length = max_length

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from seqrl.ranges import require
 from seqrl.types import Batch, Trajectories
 
 SCALES = ("none", "reference_length")
@@ -21,8 +22,7 @@ class Reward(ABC):
     """
 
     def __init__(self, *, scale: str = "none") -> None:
-        if scale not in SCALES:
-            raise ValueError(f"reward scale must be one of {', '.join(SCALES)}, not {scale!r}")
+        require(scale in SCALES, f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
         self.scale = scale
 
     @abstractmethod

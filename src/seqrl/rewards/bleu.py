@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seqrl.metrics.bleu import next_bleu, prefix_bleu
+from seqrl.ranges import require
 from seqrl.rewards.metric import MetricReward
 
 
@@ -28,10 +29,8 @@ class BleuReward(MetricReward):
         match_unk: bool = True,
     ) -> None:
         super().__init__(scale=scale, match_unk=match_unk)
-        if order < 1:
-            raise ValueError(f"order of BLEU must be at least 1, not {order}")
-        if smooth < 0:
-            raise ValueError(f"smoothing of BLEU must not be negative, not {smooth}")
+        require(order >= 1, f"order must be at least 1, not {order}")
+        require(smooth >= 0, f"smooth must not be negative, not {smooth}")
         self.order = order
         self.smooth = smooth
 

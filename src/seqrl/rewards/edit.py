@@ -10,6 +10,7 @@ from seqrl.metrics.edit import (
     prefix_edit_distance,
     prefix_hamming,
 )
+from seqrl.ranges import require
 from seqrl.rewards.metric import MetricReward
 
 DISTANCES = {
@@ -29,8 +30,10 @@ class EditReward(MetricReward):
 
     def __init__(self, *, scale: str = "none", distance: str = "edit") -> None:
         super().__init__(scale=scale)
-        if distance not in DISTANCES:
-            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
+        require(
+            distance in DISTANCES,
+            f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}",
+        )
         self.distance = distance
 
     def prefixes(

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from seqrl.ranges import require
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -31,8 +33,7 @@ class Progress:
     """
 
     def __init__(self, *, stream: TextIO | None = None, interval: float = 30.0) -> None:
-        if interval <= 0:
-            raise ValueError(f"interval must be positive, not {interval}")
+        require(interval > 0, f"interval must be positive, not {interval}")
         self._stream = sys.stdout if stream is None else stream
         self._is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._pause = REDRAW if self._is_terminal else interval

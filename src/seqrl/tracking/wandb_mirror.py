@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from seqrl.ranges import require
 from seqrl.tracking.metrics_log import Record, read_records
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ class WandbMirror:
         config: dict[str, Any],
         run_id: str,
     ) -> None:
-        if mode not in ("offline", "online", "disabled"):
-            raise ValueError(f"mode must be offline, online or disabled, not {mode!r}")
+        require(
+            mode in ("offline", "online", "disabled"),
+            f"mode must be offline, online or disabled, not {mode!r}",
+        )
         self._folder = folder
         self._mode: Mode = mode
         self._project = project

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
+from seqrl.ranges import require
 from seqrl.tracking.metrics_log import MetricsLog
 from seqrl.tracking.progress import resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -77,20 +78,19 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "decay_patience", "log_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            require(value >= 1, f"{name} must be at least 1, not {value}")
         for name in ("max_steps", "validate_every", "micro_batch", "clip"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive or null, not {value}")
-        if self.decay_factor is not None and not 0 < self.decay_factor < 1:
-            raise ValueError(f"decay_factor must lie in (0, 1), not {self.decay_factor}")
-        if self.decay_times < 0:
-            raise ValueError(f"decay_times must not be negative, not {self.decay_times}")
-        if self.batch_unit not in UNITS:
-            raise ValueError(f"batch_unit must be one of {UNITS}, not {self.batch_unit!r}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, not {self.precision!r}")
+            require(value is None or value > 0, f"{name} must be positive or null, not {value}")
+        factor, unit, precision = self.decay_factor, self.batch_unit, self.precision
+        require(factor is None or 0 < factor < 1, f"decay_factor must lie in (0, 1), not {factor}")
+        require(self.decay_times >= 0, f"decay_times must not be negative, not {self.decay_times}")
+        require(unit in UNITS, f"batch_unit must be one of {', '.join(UNITS)}, not {unit!r}")
+        require(
+            precision in PRECISIONS,
+            f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}",
+        )
 
 
 class Batches(Protocol):
@@ -149,11 +149,10 @@ class Trainer:
     ) -> None:
         self.algorithm = algorithm
         self.learners = algorithm.learners()
-        if set(optimizers) != set(self.learners):
-            raise ValueError(
-                f"optimizers are given for {sorted(optimizers)}, learners are "
-                f"{sorted(self.learners)}"
-            )
+        require(
+            set(optimizers) == set(self.learners),
+            f"optimizers are given for {sorted(optimizers)}, learners are {sorted(self.learners)}",
+        )
         self.optimizers = {
             name: factory(self.learners[name].parameters()) for name, factory in optimizers.items()
         }
