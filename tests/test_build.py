@@ -235,6 +235,18 @@ def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> N
     )
 
 
+def test_identity_is_of_the_data_wherever_they_are(tmp_path: Path) -> None:
+    def made(folder: str, text: str) -> str:
+        path = tmp_path / folder
+        path.mkdir()
+        (path / "train.de").write_text(text)
+        return identity(composed("task=text", *DATA, f"task.data_dir={path}"))
+
+    here = made("here", "a")
+    assert made("there", "a") == here
+    assert made("other", "b") != here
+
+
 def test_stages_are_described_by_what_they_use() -> None:
     """The actor of every algorithm that begins with one is the same stage."""
 

@@ -466,7 +466,8 @@ def root_cause(error: BaseException) -> str:
 def identity(config: Config) -> str:
     """Eight hexadecimal digits of everything that decides a run's result but its seed.
 
-    The contents of `task.data_dir` and of `init_from` count, and code of the user's own.
+    The contents of `task.data_dir` and of `init_from` count, not where they are, and code of
+    the user's own.
     """
     ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
     relevant = {k: v for k, v in config.items() if k not in ignored}
@@ -478,12 +479,23 @@ def identity(config: Config) -> str:
         for name, stage in config["algorithm"]["stages"].items()
     }
     relevant["algorithm"] = config["algorithm"] | {"stages": stages}
+    relevant["task"] = _placeless(config["task"])
     relevant["code"] = foreign_code(config)
     if config["init_from"] is not None:
         relevant["init_from"] = file_hash(weights_file(config["init_from"]))
     if config["task"].get("data_dir") is not None:
         relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _placeless(node: Config) -> Config:
+    """The node without the names of its folders, `..._dir`."""
+    return {
+        k: _placeless(v)
+        if isinstance(v, dict)
+        else ("" if str(k).endswith("_dir") and v is not None else v)
+        for k, v in node.items()
+    }
 
 
 def run_folder(config: Config) -> Path:
