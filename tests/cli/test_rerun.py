@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from conftest import TINY
+from seqrl.cli.evaluate import main as evaluate
 from seqrl.cli.rerun import main
 
 
@@ -29,6 +34,73 @@ def test_the_same_run_again_is_the_same(tiny_run: Path, tmp_path: Path) -> None:
     again = tmp_path / "text" / "erac" / identity / "seed1"
     for name in ("metrics.jsonl", "test.hyp.txt", "checkpoints/joint/best.safetensors"):
         assert (again / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+@pytest.fixture
+def project(tiny_data: Path, tmp_path: Path) -> Path:
+    """A folder with a finished run of relative paths, `outputs/text/mle/*/seed1`."""
+    folder = tmp_path / "project"
+    shutil.copytree(tiny_data, folder / "data")
+    overrides = ["algorithm=mle", *TINY, "task.data_dir=data", "trainer.max_steps=2"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from seqrl.cli.train import main; main()", *overrides],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def run_in(project: Path) -> Path:
+    (found,) = project.glob("outputs/text/mle/*/seed1")
+    return found
+
+
+def test_a_run_of_relative_paths_is_repeated_from_anywhere(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    run = run_in(project)
+    assert main([os.path.relpath(run)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"run: {run}"
+    assert main([str(run), "outputs=again"]) == 0
+    again = elsewhere / "again" / run.relative_to(project / "outputs")
+    assert (again / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+    # of this one the place says nothing, but the record does
+    apart = Path(shutil.copytree(run, tmp_path / "apart"))
+    assert main([str(apart)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"run: {run}"
+    assert evaluate([str(apart)]) == 0
+    assert (apart / "evaluations/test.greedy.hyp.txt").read_text() == (
+        run / "test.hyp.txt"
+    ).read_text()
+    assert [path.name for path in elsewhere.iterdir()] == ["again"]
+
+
+def test_a_project_that_was_moved_is_the_same(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moved = project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    run = run_in(moved)
+    (run / "result.json").unlink()
+    assert main([str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "reused, trained before" in shown
+    assert shown.splitlines()[-1] == f"run: {run}"
+    assert (run / "result.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moved"]
 
 
 def test_an_override_reaches_everything_that_uses_it(tiny_run: Path, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_the_record_says_where_it_was_made(monkeypatch: pytest.MonkeyPatch) -> N
     assert record["packages"]["torch"] == importlib.metadata.version("torch")
     assert record["threads"] == torch.get_num_threads()
     assert record["cpus"] == os.cpu_count()
+    assert record["folder"] == os.getcwd()
     assert record["device"]
     assert json.loads(json.dumps(record)) == record
 

@@ -5,6 +5,7 @@
     seqrl-rerun RUN algorithm.tau=0.05  trains the run that differs in this
 
 Overrides are those of seqrl-train: settings, and choices of groups such as tracker=none.
+The run's own paths are relative to where it was started, those of overrides to here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 
 from seqrl.cli.configuration import Groups, overridden
-from seqrl.cli.runs import command_parser, guarded, open_run
+from seqrl.cli.runs import command_parser, guarded, open_run, placed
 from seqrl.cli.train import run
 
 
@@ -28,5 +29,5 @@ def repeat(chosen: argparse.Namespace) -> int:
     """Train what the run's configuration becomes with the overrides."""
     opened = open_run(chosen.run, finished=False)
     groups = Groups([chosen.config_dir] if chosen.config_dir else [])
-    config = overridden(opened.config, chosen.overrides, groups)
+    config = overridden(placed(opened), chosen.overrides, groups)
     return run(config)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
+ENVIRONMENT = "environment.json"
+PATHS = ("outputs", "init_from")
 SHOWN = 5
 
 
@@ -140,6 +143,43 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     return run
 
 
+def placed(run: Run) -> Config:
+    """The run's configuration; its paths are absolute if the run was started in another folder.
+
+    Paths are `outputs`, `init_from` and the settings whose names end in `_dir`.
+    """
+    start = start_folder(run)
+    return run.config if start == Path.cwd() else _absolute(run.config, start)
+
+
+def start_folder(run: Run) -> Path:
+    """Where the run was started: told by the place that it has below `outputs`, else recorded.
+
+    A project that was moved is so found where it is now. The current folder, if nothing helps.
+    """
+    folder = Path(os.path.abspath(run.folder))
+    names = (run.config["task"]["name"], run.config["algorithm"]["name"])
+    below = Path(run.config["outputs"], *map(str, names), *folder.parts[-2:])
+    if not below.is_absolute() and folder.parts[-len(below.parts) :] == below.parts:
+        return folder.parents[len(below.parts) - 1]
+    try:
+        record = json.loads((run.folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        recorded = Path(record["folder"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return Path.cwd()
+    return recorded if recorded.is_dir() else Path.cwd()
+
+
+def _absolute(node: Config, folder: Path) -> Config:
+    placed = dict(node)
+    for name, value in node.items():
+        if isinstance(value, dict):
+            placed[name] = _absolute(value, folder)
+        elif isinstance(value, str) and (name in PATHS or str(name).endswith("_dir")):
+            placed[name] = str(folder / Path(value).expanduser())
+    return placed
+
+
 def state(folder: Path) -> str:
     """How far a run without a result came, and why not further."""
     try:
@@ -178,11 +218,11 @@ def taken(overrides: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, s
 def changed(
     run: Run, overrides: Sequence[str], config_dir: Path | None, *, allowed: Sequence[str]
 ) -> Config:
-    """The run's configuration with overrides of what may be changed, resolved.
+    """The run's configuration with overrides of what may be changed, resolved; paths: `placed`.
 
     The device is `auto` unless it is overridden: the run may have been made elsewhere.
     """
-    values = {**run.config, "device": "auto"}
+    values = {**placed(run), "device": "auto"}
     if not overrides:
         return values
     from omegaconf import OmegaConf

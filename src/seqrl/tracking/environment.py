@@ -29,6 +29,7 @@ def environment_record() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": _device_name(),
         "command": list(sys.argv),
+        "folder": os.getcwd(),
     }
 
 
