@@ -51,7 +51,10 @@ class Algorithm(ABC):
         return Decision.CONTINUE
 
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
-        """Sums and counts of the losses to report on a dev batch, without gradient."""
+        """Sums and counts of the losses to report on a dev batch, without gradient.
+
+        A stage can be selected by one of them, lower being better.
+        """
         return {}
 
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from seqrl.metrics.edit import prefix_edit_distance
 from seqrl.ranges import require
 
+LOWER_IS_BETTER = ("per", "wer")
 PAIRS_AT_ONCE = 256
 
 
@@ -27,7 +28,10 @@ class Score:
     name: str
     value: float
     signature: str
-    higher_is_better: bool
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.name not in LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def tokenised_bleu(outputs: Outputs) -> Score:
 
     metric = BLEU(tokenize="none", smooth_method="none", force=True)
     score = metric.corpus_score(outputs.hypotheses, _streams(outputs.references))
-    return Score("bleu", score.score, str(metric.get_signature()), True)
+    return Score("bleu", score.score, str(metric.get_signature()))
 
 
 def sacrebleu(outputs: Outputs, name: str = "sacrebleu", *, lowercase: bool = False) -> Score:
@@ -95,7 +99,7 @@ def sacrebleu(outputs: Outputs, name: str = "sacrebleu", *, lowercase: bool = Fa
     metric = BLEU(lowercase=lowercase)
     score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
     signature = _natural_signature(str(metric.get_signature()), outputs)
-    return Score(name, score.score, signature, True)
+    return Score(name, score.score, signature)
 
 
 def sacrebleu_lc(outputs: Outputs) -> Score:
@@ -110,7 +114,7 @@ def chrf(outputs: Outputs) -> Score:
     metric = CHRF()
     score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
     signature = _natural_signature(str(metric.get_signature()), outputs)
-    return Score("chrf", score.score, signature, True)
+    return Score("chrf", score.score, signature)
 
 
 def token_error_rate(outputs: Outputs) -> Score:
@@ -127,7 +131,7 @@ def token_error_rate(outputs: Outputs) -> Score:
         tokens += length
     if not tokens:
         raise ValueError("the error rate of empty references is not defined")
-    return Score("per", 100 * edits / tokens, f"nrefs:{_number(outputs)}|ref:nearest", False)
+    return Score("per", 100 * edits / tokens, f"nrefs:{_number(outputs)}|ref:nearest")
 
 
 def sequence_error_rate(outputs: Outputs) -> Score:
@@ -137,7 +141,7 @@ def sequence_error_rate(outputs: Outputs) -> Score:
         for hypothesis, references in zip(outputs.hypotheses, outputs.references, strict=True)
     )
     rate = 100 * wrong / len(outputs.hypotheses)
-    return Score("wer", rate, f"nrefs:{_number(outputs)}|unit:sequence", False)
+    return Score("wer", rate, f"nrefs:{_number(outputs)}|unit:sequence")
 
 
 METRICS: dict[str, Callable[[Outputs], Score]] = {

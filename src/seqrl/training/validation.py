@@ -12,13 +12,13 @@ from seqrl.data.batching import Split, collate, sequential
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.evaluation.decode import evaluate
+from seqrl.metrics.corpus import LOWER_IS_BETTER, METRICS
 from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
 from seqrl.tracking.progress import printable
 from seqrl.types import Batch, Clock
 
 EVALUATION_BATCH = 100
-LOWER_IS_BETTER = ("nll", "td_error", "return_error", "per", "wer")
 
 
 class DevValidation:
@@ -50,7 +50,8 @@ class DevValidation:
         self.examples = examples
 
     def higher_is_better(self, name: str) -> bool:
-        return name not in LOWER_IS_BETTER
+        """Whether it is, of a metric; all else that is measured are losses of the algorithm."""
+        return name in METRICS and name not in LOWER_IS_BETTER
 
     def __call__(self, algorithm: Algorithm, update: int) -> dict[str, float]:
         """Scores by name, `dev/...`; the learners are left in eval mode."""
