@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.tracking.metrics_log import read_metrics
+from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
 from seqrl.training.trainer import Diverged, Preempted, StageSettings, Trainer
 from seqrl.types import Batch, Clock, Specials
@@ -80,7 +81,9 @@ class Scripted:
 
 
 class Silent:
-    def advance(self, step: int, values: dict[str, float]) -> None: ...
+    def advance(self, step: int, tokens: int, measure: Measure) -> None: ...
+
+    def validated(self, step: int, scores: dict[str, float], selected: str) -> None: ...
 
     def resumed(self, step: int) -> None: ...
 
@@ -275,6 +278,67 @@ def test_an_absent_learner_sits_the_update_out(tmp_path: Path) -> None:
         seed=1,
     ).train()
     assert torch.equal(two.other.weight, before)
+
+
+class Watching(Silent):
+    """Notes what it is told, and what it would show at every second update."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.shown: list[dict[str, float]] = []
+        self.scores: list[tuple[int, dict[str, float], str]] = []
+
+    def advance(self, step: int, tokens: int, measure: Measure) -> None:
+        self.tokens.append(tokens)
+        if step % 2 == 0:
+            self.shown.append(dict(measure()))
+
+    def validated(self, step: int, scores: dict[str, float], selected: str) -> None:
+        self.scores.append((step, scores, selected))
+
+
+class Rewarded(Mean):
+    """With a critic that has a loss of 7, and a reward that is the number of the update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.Linear(1, 1)
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"critic": self.other} | super().learners()
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        return {"critic": 0 * self.other.weight.sum() + 7} | super().losses(batch, clock)
+
+    def metrics(self) -> dict[str, Tensor]:
+        return {"reward": torch.tensor(float(self.updates)), "reward_std": torch.tensor(1.0)}
+
+
+def test_what_is_worth_showing_is_short_and_of_late(tmp_path: Path) -> None:
+    watching = Watching()
+    batches = Fixed(*[batch([4, 4]), batch([4])] * 3)
+    one = trainer(tmp_path / "mean", Mean(), Scripted(5), batches, lr=0.0, log_every=4)
+    one.reporter = watching
+    one.train()
+    assert watching.tokens == [4, 2] * 3  # with EOS
+    assert watching.shown == [{"loss": 8.0}] * 3
+    assert watching.scores == [(6, {"score": 5}, "score")]
+    assert one._measured() == {"loss": 8.0}  # of the last record, when there is nothing newer
+    watching = Watching()
+    two = Trainer(
+        algorithm=Rewarded(),
+        optimizers={name: partial(torch.optim.SGD, lr=0.0) for name in ("policy", "critic")},
+        settings=StageSettings(epochs=1, batch_size=1, select="score", log_every=4),
+        batches=batches,
+        validation=Scripted(),
+        reporter=watching,
+        folder=tmp_path / "two",
+        device=torch.device("cpu"),
+        seed=1,
+    )
+    two.train()
+    rewards = [0.5, 1.5, 4.5]  # of updates 0 and 1, 0 to 3, and 4 and 5 after the record
+    assert watching.shown == [{"critic": 7.0, "loss": 8.0, "reward": mean} for mean in rewards]
 
 
 def test_optimizers_must_match_the_learners(tmp_path: Path) -> None:

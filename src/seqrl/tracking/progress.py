@@ -15,11 +15,16 @@ from seqrl.ranges import require
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+Measure = Callable[[], Mapping[str, float]]
+
 REDRAW = 0.25
 """Seconds between two drawings of the bar."""
 
 WINDOW = 240
 """Drawings that the estimate of the remaining time looks back on."""
+
+RECENT = 8
+"""Drawings that the speed looks back on."""
 
 
 class Progress:
@@ -41,35 +46,59 @@ class Progress:
         self._stage = ""
         self._total = 0
         self._step = 0
-        self._values: dict[str, float] = {}
-        self._history: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._tokens = 0
+        self._measure: Measure = dict
+        self._values: Mapping[str, float] = {}
+        self._score = ""  # the last one that the stage is selected by
+        self._history: deque[tuple[float, int, int]] = deque(maxlen=WINDOW)  # time, step, tokens
         self._due = 0.0
         self._shown = -1  # the step that was last shown
 
-    def start(self, stage: str, total: int, done: int) -> None:
-        """Begin a stage of `total` updates, of which `done` were made before."""
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage of `total` updates."""
         self.finish()
         self._stage = printable(stage)
         self._total = total
-        self._step = done
+        self._step = self._tokens = 0
+        self._measure = dict
         self._values = {}
+        self._score = ""
         self._history.clear()
         if self._is_terminal:
             self._bar = _new_bar(self._stream)
-            self._bar.add_task(self._stage, total=total, completed=done, values="")
+            self._bar.add_task(self._stage, total=total, values="")
             self._guarded(self._bar.start)
         self._show()
 
-    def advance(self, step: int, values: Mapping[str, float]) -> None:
-        """`step` updates are done; `values` are shown under their names, the latest of each.
+    def resumed(self, step: int) -> None:
+        """The stage goes on after `step` updates, which were made before."""
+        self._step = step
+        self._history.clear()
+        self.message(f"continuing at update {step}")
+        self._show()
 
-        A score of the development set (`dev/...`) is shown at once, all else when it is due.
+    def advance(self, step: int, tokens: int, measure: Measure) -> None:
+        """`step` updates are done, the last one with so many tokens.
+
+        `measure` is asked for the values to show, by name, only when they are shown: on a
+        device they have to be waited for.
         """
         self._step = step
-        if values:
-            self._values.update(values)
-        if time.monotonic() >= self._due or any(name.startswith("dev/") for name in values):
+        self._tokens += tokens
+        self._measure = measure
+        if time.monotonic() >= self._due:
             self._show()
+
+    def validated(self, step: int, scores: Mapping[str, float], selected: str) -> None:
+        """Show the scores of the development set, in a line of their own.
+
+        `selected` is the name of the one that stays in sight.
+        """
+        self._step = step
+        first = {name: value for name, value in scores.items() if name == selected}
+        self._score = f"dev {_listed(first)}" if first else ""
+        facts = [self._place(), f"dev {_listed({**first, **scores})}"]
+        self.message("  ".join([time.strftime("%H:%M:%S"), *facts]))
 
     def message(self, text: str) -> None:
         """Show lines of text, above the bar if there is one."""
@@ -95,25 +124,35 @@ class Progress:
         now = time.monotonic()
         self._due = now + self._pause
         self._shown = self._step
-        self._history.append((now, self._step))
-        facts = [f"{name} {number(value)}" for name, value in self._values.items()]
-        facts += [f"ETA {duration(self._remaining())}", memory()]
+        self._history.append((now, self._step, self._tokens))
+        self._values = self._measure() or self._values
+        facts = [f"ETA {duration(self._remaining())}", *self._speed()]
+        facts += [f"{name} {number(value, digits=3)}" for name, value in self._values.items()]
+        facts += [*filter(None, [self._score]), memory()]
         if self._bar is None:
-            share = f"{self._step / self._total:.0%}" if self._total else "-"
-            place = f"{self._stage} {self._step}/{self._total} {share}"
-            self._print("  ".join([time.strftime("%H:%M:%S"), place, *facts]))
+            self._print("  ".join([time.strftime("%H:%M:%S"), self._place(), *facts]))
         else:
             bar, text = self._bar, self._encodable("  ".join(facts))
             bar.update(bar.task_ids[0], completed=self._step, values=text)
             self._guarded(bar.refresh)
 
+    def _place(self) -> str:
+        share = f"{self._step / self._total:.0%}" if self._total else "-"
+        return f"{self._stage} {self._step}/{self._total} {share}"
+
     def _remaining(self) -> float | None:
         """Seconds that the rest takes at the speed of the last drawings, if that is known."""
-        (first_time, first_step), (last_time, last_step) = self._history[0], self._history[-1]
+        (first_time, first_step, _), (last_time, last_step, _) = self._history[0], self._history[-1]
         if last_step <= first_step:
             return None
         pace = (last_time - first_time) / (last_step - first_step)
         return max(0, self._total - last_step) * pace
+
+    def _speed(self) -> list[str]:
+        """Tokens a second of late, if that is known."""
+        earlier = self._history[max(0, len(self._history) - 1 - RECENT)]
+        seconds, tokens = self._history[-1][0] - earlier[0], self._history[-1][2] - earlier[2]
+        return [f"{tokens / seconds:,.0f} tok/s"] if tokens and seconds else []
 
     def _print(self, text: str) -> None:
         self._guarded(lambda: print(self._encodable(text), file=self._stream, flush=True))
@@ -145,9 +184,9 @@ def printable(text: str) -> str:
     return "".join(c if _is_harmless(c) else _escaped(c) for c in text)
 
 
-def number(value: float) -> str:
-    """Four significant digits, thousands separated: 0.04213, 23.1, 12,345."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, thousands separated: 0.04213, 23.1, 12,345."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def duration(seconds: float | None) -> str:
@@ -188,17 +227,22 @@ def _new_bar(stream: TextIO) -> Bar:
             raise  # where rich would end the process
 
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn(
             "{task.fields[values]}",
             markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),  # the rest of the line
         ),
         console=Screen(file=stream),
         auto_refresh=False,
+        expand=True,
     )
+
+
+def _listed(values: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
 def _is_harmless(character: str) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.metrics_log import merge_metrics
-from seqrl.tracking.progress import Progress
+from seqrl.tracking.progress import Measure, Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.checkpoint import load_weights
 from seqrl.training.store import StageRecord, StageStore, stage_key
@@ -63,11 +63,14 @@ class Reporter:
         self._progress = progress
         self._merge = merge
 
-    def advance(self, step: int, values: dict[str, float]) -> None:
-        self._progress.advance(step, values)
+    def advance(self, step: int, tokens: int, measure: Measure) -> None:
+        self._progress.advance(step, tokens, measure)
+
+    def validated(self, step: int, scores: Mapping[str, float], selected: str) -> None:
+        self._progress.validated(step, scores, selected)
 
     def resumed(self, step: int) -> None:
-        self._progress.message(f"continuing at update {step}")
+        self._progress.resumed(step)
 
     def saved(self) -> None:
         self._merge()
@@ -126,7 +129,7 @@ class Pipeline:
         }
         trainer = stage.prepare(folder, starts, Reporter(self.progress, self._merge))
         self.progress.message(f"{stage.name}: training in {folder}")
-        self.progress.start(stage.name, trainer.total_updates, 0)
+        self.progress.start(stage.name, trainer.total_updates)
         began = time.monotonic()
         try:
             summary = trainer.train()

@@ -22,7 +22,7 @@ from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
 from seqrl.ranges import require
 from seqrl.tracking.metrics_log import MetricsLog
-from seqrl.tracking.progress import resident_bytes
+from seqrl.tracking.progress import Measure, resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from seqrl.types import Batch, Clock, derived_seed
 
@@ -114,7 +114,11 @@ class Validation(Protocol):
 class Reporter(Protocol):
     """Who is told how the stage is doing."""
 
-    def advance(self, step: int, values: dict[str, float]) -> None: ...
+    def advance(self, step: int, tokens: int, measure: Measure) -> None:
+        """An update is done; `measure` gives what is worth showing, at the cost of a wait."""
+
+    def validated(self, step: int, scores: dict[str, float], selected: str) -> None:
+        """Scores of dev by name, among them the one that the stage is selected by."""
 
     def resumed(self, step: int) -> None:
         """The stage continues a checkpoint."""
@@ -178,6 +182,7 @@ class Trainer:
         self.seconds = 0.0
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
+        self._recorded: dict[str, float] = {}  # the means of the last record
         self._tokens = 0  # since the last record of the timings
 
     @property
@@ -285,8 +290,9 @@ class Trainer:
             self.optimizers[name].zero_grad(set_to_none=True)
         self.algorithm.after_update(clock)
         self._summed += 1
-        self._tokens += int(batch.target_mask.sum())
-        self.reporter.advance(self.update + 1, self._shown())
+        tokens = int(batch.target_mask.sum())
+        self._tokens += tokens
+        self.reporter.advance(self.update + 1, tokens, self._measured)
 
     def _validate(self) -> None:
         scores = self.validation(self.algorithm, self.update)
@@ -338,18 +344,23 @@ class Trainer:
             value = value.detach().double()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
-    def _shown(self) -> dict[str, float]:
-        """What the progress shows; on a device, values would have to be waited for."""
-        if self.device.type != "cpu":
-            return {}
-        return {
-            name: float(self._sums[name]) / self._summed
-            for name in self._sums
-            if name.startswith(("loss/", "reward")) and not name.endswith("_std")
-        }
+    def _measured(self) -> dict[str, float]:
+        """Mean losses and reward since the last record, or of it; short names for one line.
+
+        `loss` is the policy's, or the only one; the others go by their learners.
+        """
+        names = {f"loss/{name}": name for name in self.learners} | {"reward": "reward"}
+        names["loss/policy" if "policy" in self.learners else next(iter(names))] = "loss"
+        means = self._means(names) if self._summed else self._recorded
+        return {short: means[name] for name, short in names.items() if name in means}
+
+    def _means(self, names: Iterable[str]) -> dict[str, float]:
+        sums = {name: self._sums[name] for name in names if name in self._sums}
+        return {name: float(value) / self._summed for name, value in sums.items()}
 
     def _record_training(self) -> None:
-        means = {name: float(value) / self._summed for name, value in self._sums.items()}
+        means = self._means(self._sums)
+        self._recorded = dict(means)
         for name, optimizer in self.optimizers.items():
             means[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
         self.log.write(self._stamp() | {f"train/{k}": v for k, v in means.items()})
@@ -363,7 +374,8 @@ class Trainer:
 
     def _record_validation(self, scores: dict[str, float]) -> None:
         self.log.write(self._stamp() | scores)
-        self.reporter.advance(self.update, scores)
+        named = {name.removeprefix("dev/"): value for name, value in scores.items()}
+        self.reporter.validated(self.update, named, self.settings.select)
 
     def _stamp(self) -> dict[str, float]:
         return {"step": self.update, "epoch": self.epoch}
