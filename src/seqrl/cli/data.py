@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seqrl-data", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="seqrl-data",
+        description=__doc__,
+        epilog="exit codes: 0 done, 1 failed, 2 wrong command line",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_prepare(commands.add_parser("prepare", help="fetch and prepare a corpus"))
     _add_doctor(commands.add_parser("doctor", help="check a folder of text or JSON lines"))

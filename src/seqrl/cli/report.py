@@ -36,10 +36,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seqrl-report",
         description=__doc__,
+        epilog="exit codes: 0 done, 1 failed, 2 wrong command line",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print every number, a score a line")
     form.add_argument("--latex", action="store_true", help="print a tabular (needs booktabs)")

@@ -21,6 +21,7 @@ from seqrl.cli.train import run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit codes are those of seqrl-train."""
     parser = command_parser("seqrl-rerun", __doc__, "as of seqrl-train, one value each")
+    parser.epilog = "exit codes: those of seqrl-train"
     chosen = parser.parse_intermixed_args(arguments)
     return guarded(lambda: repeat(chosen))
 

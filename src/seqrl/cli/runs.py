@@ -105,6 +105,7 @@ def command_parser(
     parser = argparse.ArgumentParser(
         prog=command,
         description=description,
+        epilog="exit codes: 0 done, 1 failed, 2 wrong command line",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -10,9 +10,17 @@ EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3,
 
 def main() -> None:
     """Exits with 0 done, 1 failed, 2 configuration error, 3 diverged, 75 preempted."""
-    from seqrl.cli.configuration import check_overrides, conf_folder
+    from seqrl.cli.configuration import OverrideError, check_overrides, conf_folder
+    from seqrl.cli.help import help_text
 
     arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        try:
+            print(help_text(arguments))
+        except OverrideError as error:
+            print(error, file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        return
     problems = check_overrides(arguments)
     if problems:
         print("\n".join(problems), file=sys.stderr)
