@@ -142,6 +142,14 @@ def test_a_folder_that_is_not_there_exits_with_2_and_leaves_nothing(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_sweep_leaves_nothing_beside_its_outputs(tiny_data: Path, tmp_path: Path) -> None:
+    overrides = ("algorithm=mle", "seed=1,2", "trainer.max_steps=1", "-m")
+    code, _, errors = finish(start(tmp_path, tiny_data, *overrides))
+    assert code == 0, errors
+    assert [path.name for path in tmp_path.iterdir()] == ["out put"]
+    assert len(list(tmp_path.glob("out put/text/mle/*/seed[12]/result.json"))) == 2
+
+
 def test_a_bad_corpus_exits_with_1_and_one_message(tiny_data: Path, tmp_path: Path) -> None:
     bad = tmp_path / "data"
     bad.mkdir()
