@@ -7,6 +7,7 @@ the networks of `model` (`policy`, `critic`, ...) and `reward`.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -274,6 +275,10 @@ def _preparer(
             _initialise(networks, Path(config["init_from"]), task)
         for network in networks.values():
             network.to(device)
+        start = None
+        if "policy" in starts and "policy" in stage["optimizers"]:
+            # now: later the weights are a checkpoint's
+            start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
         algorithm = build_algorithm(config, stage, networks)
         settings = build_settings(config, stage)
         return Trainer(
@@ -291,6 +296,7 @@ def _preparer(
                 decoder=build_decoder(config),
                 device=device,
                 seed=derived_seed(seed, "dev"),
+                start=start,
                 samples_path=folder / "samples.txt",
             ),
             reporter=reporter,
