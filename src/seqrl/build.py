@@ -28,6 +28,7 @@ from seqrl.decoding.decoder import Decoder
 from seqrl.models.base import Policy
 from seqrl.rewards.base import Reward
 from seqrl.training.checkpoint import CheckpointError, load_weights
+from seqrl.training.guards import Guards
 from seqrl.training.pipeline import Reporter, Stage, load_start
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
@@ -155,6 +156,13 @@ def build_settings(config: Config, stage: Config) -> StageSettings:
     if values.get("decay_learners") is not None:
         values["decay_learners"] = tuple(values["decay_learners"])
     return StageSettings(**values)
+
+
+def build_guards(config: Config, stage: Config) -> Guards:
+    """The stage's guards; runs that were configured without any have none."""
+    guards = Guards(**(config["trainer"].get("guards") or {}))
+    learns, starts = "policy" in stage["optimizers"], stage["from"] or {}
+    return guards.suited(learns=learns, trained="policy" in starts)
 
 
 def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[str, Any]:
@@ -305,6 +313,7 @@ def _preparer(
             seed=seed,
             start=bool(starts),
             preempted=preempted,
+            guards=build_guards(config, stage),
         )
 
     return prepare
@@ -367,6 +376,7 @@ def check(config: Config) -> None:
         for name, stage in config["algorithm"]["stages"].items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
+            attempt("trainer.guards", build_guards, config, stage)
             needed = attempt(place, stage_networks, config, stage) or []
             own = {network: networks[network] for network in needed}
             if None not in own.values():
@@ -401,10 +411,9 @@ def identity(config: Config) -> str:
     The contents of `task.data_dir` and of `init_from` count, and code of the user's own.
     """
     ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
+    spectators = {"log_every", "save_every", "guards"}  # change no weight of a finished stage
     relevant = {k: v for k, v in config.items() if k not in ignored}
-    relevant["trainer"] = {
-        k: v for k, v in config["trainer"].items() if k not in ("log_every", "save_every")
-    }
+    relevant["trainer"] = {k: v for k, v in config["trainer"].items() if k not in spectators}
     stages = {
         name: {k: v for k, v in stage.items() if not (k == "seed" and v == config["seed"])}
         for name, stage in config["algorithm"]["stages"].items()
