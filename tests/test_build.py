@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hydra.utils import get_object
 
 from seqrl.build import (
     ConfigError,
+    build_guards,
     build_settings,
     check,
     identity,
@@ -21,6 +23,7 @@ from seqrl.build import (
     stage_networks,
 )
 from seqrl.cli.configuration import conf_folder
+from seqrl.training.guards import Guards
 
 CONF = conf_folder()
 DATA = ["task.data_dir=.", "task.source=de", "task.target=en"]
@@ -218,7 +221,9 @@ def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
 
 def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> None:
     base = composed("algorithm=erac")
-    for same in ("seed=9", "outputs=elsewhere", "device=cpu", "threads=1", "tracker=none"):
+    same_run = ("seed=9", "outputs=elsewhere", "device=cpu", "threads=1", "tracker=none")
+    guards = ("trainer.guards=null", "trainer.guards.max_entropy_rise=9")
+    for same in (*same_run, *guards, "trainer.log_every=7", "trainer.save_every=7"):
         assert identity(composed("algorithm=erac", same)) == identity(base), same
     for other in (
         "algorithm.tau=0.01",
@@ -258,8 +263,26 @@ def test_stages_are_described_by_what_they_use() -> None:
     assert described("actor", "algorithm=erac") == actor
     assert described("actor", "algorithm=erac", "algorithm.tau=0.5", "reward=edit") == actor
     assert described("actor", "algorithm=mle", "model.critic.attention=dot") == actor
+    assert described("actor", "algorithm=mle", "trainer.guards.min_dev_share=0.1") == actor
+    assert described("actor", "algorithm=mle", "trainer.guards=null") == actor
     assert described("actor", "algorithm=mle", "model.policy.dropout=0.1") != actor
     assert described("critic", "algorithm=ac") != described("critic", "algorithm=erac")
+
+
+def test_a_stage_is_guarded_as_what_it_learns_and_starts_from() -> None:
+    config = composed("algorithm=erac", "trainer.guards.max_length_ratio=3")
+    stages = config["algorithm"]["stages"]
+    actor, critic, joint = (build_guards(config, stages[name]) for name in stages)
+    assert critic == Guards()
+    assert None not in astuple(joint)
+    assert joint.max_length_ratio == 3
+    assert actor == replace(joint, max_length_ratio=None, min_dev_share=None)
+    smoke = composed("algorithm=erac", "trainer=smoke")
+    assert build_guards(smoke, stages["joint"]) == Guards()
+    config["trainer"].pop("guards")  # of a run before there were any
+    assert build_guards(config, stages["joint"]) == Guards()
+    with pytest.raises(ConfigError, match=r"trainer\.guards: min_dev_share must lie in"):
+        check(composed("algorithm=erac", "trainer.guards.min_dev_share=2"))
 
 
 def test_an_algorithm_is_given_the_networks_that_it_names() -> None:

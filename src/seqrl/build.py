@@ -7,6 +7,7 @@ the networks of `model` (`policy`, `critic`, ...) and `reward`.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -30,6 +31,7 @@ from seqrl.ranges import require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
+from seqrl.training.guards import Guards
 from seqrl.training.pipeline import Reporter, Stage, load_start
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
@@ -166,6 +168,13 @@ def build_settings(config: Config, stage: Config) -> StageSettings:
     return StageSettings(**values)
 
 
+def build_guards(config: Config, stage: Config) -> Guards:
+    """The stage's guards; runs that were configured without any have none."""
+    guards = Guards(**(config["trainer"].get("guards") or {}))
+    learns, starts = "policy" in stage["optimizers"], stage["from"] or {}
+    return guards.suited(learns=learns, trained="policy" in starts)
+
+
 def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[str, Any]:
     """All that can change what the stage becomes, except the stages that it starts from.
 
@@ -284,6 +293,10 @@ def _preparer(
             _initialise(networks, Path(config["init_from"]), task)
         for network in networks.values():
             network.to(device)
+        start = None
+        if "policy" in starts and "policy" in stage["optimizers"]:
+            # now: later the weights are a checkpoint's
+            start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
         algorithm = build_algorithm(config, stage, networks)
         settings = build_settings(config, stage)
         return Trainer(
@@ -301,6 +314,7 @@ def _preparer(
                 decoder=build_decoder(config),
                 device=device,
                 seed=derived_seed(seed, "dev"),
+                start=start,
                 samples_path=folder / "samples.txt",
             ),
             reporter=reporter,
@@ -309,6 +323,7 @@ def _preparer(
             seed=seed,
             start=bool(starts),
             preempted=preempted,
+            guards=build_guards(config, stage),
         )
 
     return prepare
@@ -410,6 +425,7 @@ def check(config: Config) -> None:
         for name, stage in config["algorithm"]["stages"].items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
+            attempt("trainer.guards", build_guards, config, stage)
             needed = attempt(place, stage_networks, config, stage) or []
             own = {network: networks[network] for network in needed}
             stand_ins = {network: nn.Linear(1, 1) for network in needed if own[network] is None}
@@ -470,10 +486,9 @@ def identity(config: Config) -> str:
     the user's own.
     """
     ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
+    spectators = {"log_every", "save_every", "guards"}  # change no weight of a finished stage
     relevant = {k: v for k, v in config.items() if k not in ignored}
-    relevant["trainer"] = {
-        k: v for k, v in config["trainer"].items() if k not in ("log_every", "save_every")
-    }
+    relevant["trainer"] = {k: v for k, v in config["trainer"].items() if k not in spectators}
     stages = {
         name: {k: v for k, v in stage.items() if not (k == "seed" and v == config["seed"])}
         for name, stage in config["algorithm"]["stages"].items()

@@ -46,6 +46,11 @@ def entropy(log_probs: Tensor) -> Tensor:
     return -expectation(log_probs.exp(), log_probs)
 
 
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) = sum_w p (log p - log q) in nats, [...] from log-probabilities [..., V]."""
+    return expectation(log_p.exp(), log_p - log_q)
+
+
 def expectation(probabilities: Tensor, values: Tensor) -> Tensor:
     """sum_w p(w) v(w), [...] from [..., V], without the product as a tensor of its own."""
     with torch.autocast(probabilities.device.type, enabled=False):  # or the sum is in half

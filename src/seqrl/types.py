@@ -118,6 +118,7 @@ class Trajectories:
     mask     [N, T]  bool, true up to and including EOS; a row of zeros is an absent candidate
     given    [N, T]  bool, true where the token was copied from the reference
     group    K
+    cut      [N] bool, true where a limit on the length put the EOS; none: there is no limit
     """
 
     inputs: Tensor
@@ -125,6 +126,7 @@ class Trajectories:
     mask: Tensor
     given: Tensor
     group: int = 1
+    cut: Tensor | None = None
 
     def __len__(self) -> int:
         return self.targets.shape[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqrl.losses import entropy, expected_signal, reduce, token_log_probs, weighted_nll
+from seqrl.losses import entropy, expected_signal, kl, reduce, token_log_probs, weighted_nll
 
 N, T, V = 3, 4, 5
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
@@ -122,6 +122,13 @@ def test_detached_entropy_signal_has_the_gradient_of_the_entropy() -> None:
         rtol=0,
         atol=1e-12,
     )
+
+
+def test_kl() -> None:
+    p, q = torch.tensor([0.5, 0.5, 0.0]).double(), torch.tensor([0.25, 0.5, 0.25]).double()
+    log_p = p.log().masked_fill(p == 0, -1e4)  # a token that is no action
+    assert kl(log_p, q.log()).item() == pytest.approx(0.5 * math.log(2), abs=1e-12)
+    assert kl(log_p, log_p).item() == 0
 
 
 def test_entropy() -> None:

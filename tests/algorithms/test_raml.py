@@ -272,6 +272,9 @@ def test_reported_numbers() -> None:
     metrics = algorithm.metrics()
     mass = [math.e / (math.e + 2), 1 / (math.e + 2), 1 / (math.e + 2)]
     assert metrics["reward"].item() == pytest.approx(1 / 3)
+    assert metrics["reward_std"].item() == pytest.approx(math.sqrt(2) / 3)
+    assert metrics["entropy"].item() == pytest.approx(math.log(SIZE))
+    assert metrics["length_ratio"].item() == pytest.approx((1 + 0 + 2) / 3)
     assert metrics["nll_per_token"].item() == pytest.approx(math.log(SIZE))
     assert metrics["effective_samples"].item() == pytest.approx(1 / sum(w * w for w in mass))
 

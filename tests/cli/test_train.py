@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import TINY
 from seqrl.tracking.metrics_log import read_metrics
+from seqrl.training.checkpoint import load_weights
 from wandb_file import assert_mirrored, offline_file, offline_records
 
 COMMAND = [sys.executable, "-c", "from seqrl.cli.train import main; main()"]
@@ -102,6 +104,53 @@ def test_a_finished_run_has_its_files_and_its_last_line(tiny_data: Path, tmp_pat
     again, output, _ = finish(start(tmp_path, tiny_data, "algorithm=erac"))
     assert again == 0
     assert "finished before" in output
+
+
+NOISY = [
+    *("algorithm=erac", "algorithm.tau=5", "task.budget.joint.optimizers.policy.lr=0.003"),
+    *("task.budget.actor.epochs=20", "task.budget.joint.epochs=10", "trainer.max_steps=120"),
+    *("trainer.log_every=2", "trainer.validate_every=4"),
+]
+"""The entropy is worth fifteen times a token's reward: samples turn into noise."""
+
+
+def test_a_run_that_goes_wrong_exits_with_3_as_often_as_it_is_started(
+    tiny_data: Path, tmp_path: Path
+) -> None:
+    code, output, errors = finish(
+        start(tmp_path, tiny_data, *NOISY, "trainer.guards.max_entropy_rise=0.3")
+    )
+    assert code == 3, errors
+    assert "diverged: stage joint: at update" in errors
+    assert (
+        "trainer.guards.max_entropy_rise=null switches this guard off); try a lower tau" in errors
+    )
+    assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("out put/text/erac/*/seed1")
+    assert output.splitlines()[-1] == f"run: {folder.relative_to(tmp_path)}"
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "diverged"
+    assert status["reason"] in errors
+    stage = tmp_path / "out put/.stages" / json.loads((folder / "stages.json").read_text())["joint"]
+    best = load_weights(stage / "best.safetensors")
+    records = read_metrics(folder / "metrics.jsonl")
+    joint = [r for r in records if "train/entropy" in r and r["stage"] == "joint"]
+    entropies = [float(r["train/entropy"]) for r in joint]  # type: ignore[arg-type]
+    limit = entropies[0] + 0.3
+    assert max(entropies[:-1]) <= limit < entropies[-1]
+    assert f"at update {joint[-1]['step']} train/entropy is {entropies[-1]:.4g}, above" in errors
+
+    again = finish(start(tmp_path, tiny_data, *NOISY, "trainer.guards.max_entropy_rise=0.3"))
+    assert (again[0], again[2]) == (3, errors)
+    assert read_metrics(folder / "metrics.jsonl") == records
+    kept = load_weights(stage / "best.safetensors")
+    assert all(torch.equal(kept[name], best[name]) for name in best)
+
+    code, output, errors = finish(start(tmp_path, tiny_data, *NOISY))
+    assert code == 0, errors
+    assert "continuing at update" in output
+    assert output.splitlines()[-1] == f"run: {folder.relative_to(tmp_path)}"
+    assert read_metrics(folder / "metrics.jsonl")[: len(records)] == records
 
 
 def test_wandb_has_the_runs_metrics_and_weights(tiny_data: Path, tmp_path: Path) -> None:

@@ -128,8 +128,9 @@ def test_entropy_regularisation_keeps_the_entropy_up(corpus: Path, outputs: Path
     finals = []
     for tau in (0.0, 0.2):
         _, metrics = train(
-            corpus, outputs, "algorithm=erac", f"algorithm.tau={tau}", *BY_REWARD_ALONE
-        )
+            corpus, outputs, "algorithm=erac", f"algorithm.tau={tau}", *BY_REWARD_ALONE,
+            "trainer.guards=null",
+        )  # fmt: skip
         finals.append(series(metrics, "joint", "train/entropy")[-1])
     assert finals[1] > 1.5 * finals[0]
 

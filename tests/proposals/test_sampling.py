@@ -71,6 +71,22 @@ def test_longest_sample(extra: int, longest: int, expected: int) -> None:
     batch = batch_of(REFERENCES)
     drawn = draw(Sampling(extra_length=extra, max_length=longest), TabularPolicy(table), batch)
     assert drawn.targets.tolist() == [[4] * (expected - 1) + [EOS]] * 3
+    assert drawn.cut is not None
+    assert drawn.cut.tolist() == [True] * 3
+
+
+def test_a_sample_that_reaches_the_limit_is_cut() -> None:
+    """Whatever it would have chosen there: three words before the last of four steps."""
+    policy, batch = TabularPolicy(policy_table(0, rows=9)), batch_of(REFERENCES)
+    drawn = draw(Sampling(samples=50, max_length=STEPS), policy, batch)
+    assert drawn.cut is not None
+    assert 0 < drawn.cut.sum() < len(drawn)
+    assert torch.equal(drawn.cut, drawn.length == STEPS)
+    ends = torch.full((9, 42, SIZE), -1e4).double()
+    ends[..., EOS] = 0.0  # narrower than the limit
+    drawn = draw(Sampling(max_length=STEPS), TabularPolicy(ends), batch)
+    assert drawn.cut is not None
+    assert drawn.cut.tolist() == [False] * 3
 
 
 def test_the_samples_of_one_sentence_are_adjacent() -> None:

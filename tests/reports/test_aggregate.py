@@ -97,6 +97,23 @@ def test_seeds_of_one_setting_are_one_row(outputs: Path) -> None:
     assert rows[1].settings == {"algorithm.tau": 0.5}
 
 
+def test_what_only_watches_a_training_sets_no_runs_apart(tmp_path: Path) -> None:
+    """Seeds trained before there were guards, and with others, are seeds of one setting."""
+    trainers: list[dict[str, Any]] = [
+        {"precision": "fp32"},
+        {"precision": "fp32", "guards": {"min_entropy": 0.1}, "log_every": 5},
+        {"precision": "bf16"},
+    ]
+    for seed, trainer in enumerate(trainers, start=1):
+        config = configuration(seed) | {"trainer": trainer}
+        make_run(tmp_path / "toy/erac/aaaa" / f"seed{seed}", config, 20.0)
+    rows = aggregate([read_run(folder) for folder in find_runs([tmp_path])], splits=["test"])
+    assert [(row.n, row.settings) for row in rows] == [
+        (2, {"trainer.precision": "fp32"}),
+        (1, {"trainer.precision": "bf16"}),
+    ]
+
+
 def test_rows_are_sorted_by_split_and_can_be_chosen(outputs: Path) -> None:
     records = [read_run(folder) for folder in find_runs([outputs])]
     assert [(r.split, r.identity) for r in aggregate(records)] == [

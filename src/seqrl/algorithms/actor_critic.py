@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, reference_nll
+from seqrl.algorithms.diagnostics import trajectory_metrics
 from seqrl.losses import (
     entropy,
     expectation,
@@ -356,16 +357,13 @@ class ActorCritic(CriticTraining):
 def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
     """What tells how samples and critic are doing; Q's range is the first thing to go wrong."""
     mask = judged.trajectories.mask
-    tokens = mask.sum()
-    words = mask.sum(1) - 1
-    lengths = batch.target_length.repeat_interleave(judged.trajectories.group)
-    total = judged.rewards.sum(1)
-    return {
-        "td_error": judged.error.abs().sum() / tokens,
-        "reward": total.mean(),
-        "reward_std": total.std(correction=0),
-        "length_ratio": words.sum() / lengths.sum(),
-        "entropy": torch.where(mask, entropy(judged.log_pi), 0.0).sum() / tokens,
+    return trajectory_metrics(
+        judged.trajectories,
+        batch,
+        entropies=entropy(judged.log_pi),
+        rewards=judged.rewards.sum(1),
+    ) | {
+        "td_error": judged.error.abs().sum() / mask.sum(),
         "q_min": judged.values.amin(-1).masked_fill(~mask, float("inf")).min(),
         "q_max": judged.values.amax(-1).masked_fill(~mask, float("-inf")).max(),
     }

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.losses import token_log_probs, weighted_nll
 from seqrl.models.base import Policy, dropout, repeat
-from seqrl.proposals.base import Proposal
+from seqrl.proposals.base import Proposal, Reference
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories
 
@@ -89,11 +90,18 @@ class WeightedLikelihood(Algorithm):
         self.policy = policy
         self.proposal = proposal
         self.reward = reward
+        self._rewards: Tensor | None = None
         self._metrics: dict[str, Tensor] = {}
 
     @abstractmethod
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         """w [N, T], or [N, 1] where all tokens of a trajectory weigh the same."""
+
+    def rewards(self, trajectories: Trajectories, batch: Batch) -> Tensor:
+        """R(y, y*) [N], which `metrics` then reports."""
+        assert self.reward is not None
+        self._rewards = self.reward.score(trajectories, batch)
+        return self._rewards
 
     def learners(self) -> dict[str, nn.Module]:
         return {"policy": self.policy}
@@ -105,8 +113,17 @@ class WeightedLikelihood(Algorithm):
         memory = repeat(memory, len(batch), trajectories.group)
         logits = self.policy.logits(memory, trajectories.inputs)
         log_probs = token_log_probs(logits, trajectories.targets)
+        self._rewards = None
         weights = self.weights(trajectories, log_probs.detach(), batch)
         self._metrics = self.diagnostics(trajectories, log_probs.detach(), weights, batch)
+        if not isinstance(self.proposal, Reference):
+            self._metrics |= trajectory_metrics(
+                trajectories,
+                batch,
+                entropies=entropies_of(logits),
+                rewards=self._rewards,
+                weights=weights,
+            )
         loss = weighted_nll(log_probs, weights, trajectories.mask, batch.total)
         return {"policy": loss}
 
@@ -117,7 +134,7 @@ class WeightedLikelihood(Algorithm):
         weights: Tensor,
         batch: Batch,
     ) -> dict[str, Tensor]:
-        """What `metrics` reports."""
+        """What `metrics` reports beside `trajectory_metrics`."""
         mask = trajectories.mask
         return {"nll_per_token": -torch.where(mask, log_probs, 0.0).sum() / mask.sum()}
 

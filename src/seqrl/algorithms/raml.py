@@ -51,10 +51,8 @@ class RAML(WeightedLikelihood):
         self.weighting = weighting
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
-        assert self.reward is not None
         group = trajectories.group
-        rewards = self.reward.score(trajectories, batch).to(log_probs.dtype)
-        self._rewards = rewards
+        rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
         if self.weighting == "uniform":
             return torch.full_like(log_probs[:, :1], 1 / group)
         absent = ~trajectories.mask.any(1)
@@ -67,9 +65,4 @@ class RAML(WeightedLikelihood):
     ) -> dict[str, Tensor]:
         mask = trajectories.mask
         nll = -torch.where(mask, log_probs, 0.0) * weights
-        per_group = weights.view(-1, trajectories.group)
-        return {
-            "nll_per_token": nll.sum() / (mask * weights).sum(),
-            "reward": self._rewards.mean(),
-            "effective_samples": (1 / per_group.square().sum(1)).mean(),
-        }
+        return {"nll_per_token": nll.sum() / (mask * weights).sum()}

@@ -60,4 +60,5 @@ class Sampling(Proposal):
                 choose=sampler(noise),
             )
         inputs = shift_right(tokens, batch.specials.bos)
-        return Trajectories(inputs, tokens, mask, torch.zeros_like(mask), group=self.samples)
+        given, cut = torch.zeros_like(mask), mask[:, longest - 1 :].any(1)
+        return Trajectories(inputs, tokens, mask, given, group=self.samples, cut=cut)

@@ -15,7 +15,8 @@ CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 LENGTH_RATIO = "length_ratio"
 
 IRRELEVANT = ("seed", "device", "threads", "outputs", "reuse", "tracker")
-"""Settings that runs of one group may differ in."""
+SPECTATORS = ("log_every", "save_every", "guards")
+"""Settings, the latter of the trainer, that runs of one group may differ in."""
 SHOWN_SETTINGS = 3
 
 
@@ -55,6 +56,8 @@ class RunRecord:
     def settings(self) -> dict[str, Any]:
         """The dotted settings that decide the result, the seed aside."""
         relevant = {k: v for k, v in self.config.items() if k not in IRRELEVANT}
+        trainer = relevant.get("trainer") or {}
+        relevant["trainer"] = {k: v for k, v in trainer.items() if k not in SPECTATORS}
         flat = dict(flattened(relevant))
         return {
             key: value

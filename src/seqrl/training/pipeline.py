@@ -134,6 +134,7 @@ class Pipeline:
         try:
             summary = trainer.train()
         except Diverged as error:
+            self._merge()
             raise Diverged(f"stage {stage.name}: {error}") from None
         except Preempted:
             self._merge()

@@ -21,18 +21,23 @@ from torch import Tensor, nn
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
 from seqrl.ranges import require
-from seqrl.tracking.metrics_log import MetricsLog
+from seqrl.tracking.metrics_log import MetricsLog, read_metrics
 from seqrl.tracking.progress import Measure, resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from seqrl.training.guards import Guards
 from seqrl.types import Batch, Clock, derived_seed
 
 PRECISIONS = ("fp32", "bf16")
+NO_GUARDS = Guards()
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class Diverged(Exception):
-    """A loss, gradient or score is no finite number; the last checkpoint is untouched."""
+    """A number is not finite or trips a guard; the last checkpoint and the best stay.
+
+    Whoever continues that checkpoint arrives here again.
+    """
 
 
 class Preempted(Exception):
@@ -134,6 +139,7 @@ class Trainer:
     start      whether the weights come from an earlier stage: they are then validated first,
                for comparison; they are never selected
     preempted  asked after every update
+    guards     that end the stage as diverged
     """
 
     def __init__(
@@ -150,6 +156,7 @@ class Trainer:
         seed: int,
         start: bool = False,
         preempted: Callable[[], bool] = lambda: False,
+        guards: Guards = NO_GUARDS,
     ) -> None:
         self.algorithm = algorithm
         self.learners = algorithm.learners()
@@ -169,6 +176,7 @@ class Trainer:
         self.seed = seed
         self.start = start
         self.preempted = preempted
+        self.guards = guards
         self.sign = 1.0 if validation.higher_is_better(settings.select) else -1.0
         self.update = 0
         self.epoch = 0
@@ -184,6 +192,7 @@ class Trainer:
         self._summed = 0
         self._recorded: dict[str, float] = {}  # the means of the last record
         self._tokens = 0  # since the last record of the timings
+        self._first: dict[str, float] = {}  # the first value of each metric
 
     @property
     def total_updates(self) -> int:
@@ -217,7 +226,9 @@ class Trainer:
             if self.update:
                 self.reporter.resumed(self.update)
             if self.start and self.update == 0:
-                self._record_validation(self.validation(self.algorithm, self.update))
+                scores = self.validation(self.algorithm, self.update)
+                self._record_validation(scores)
+                self._guard(scores)
             for learner in self.learners.values():
                 learner.train()
             while not self.finished:
@@ -305,6 +316,7 @@ class Trainer:
         if score > self.best:
             self.best, self.best_update = score, self.update
             save_weights(self.folder / "best.safetensors", self._weights())
+        self._guard(scores)
         decision = self.algorithm.on_validation(score)
         if decision is Decision.RESTORE:
             self._load_weights(load_weights(self.folder / "validated.safetensors"))
@@ -363,11 +375,25 @@ class Trainer:
         self._recorded = dict(means)
         for name, optimizer in self.optimizers.items():
             means[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
-        self.log.write(self._stamp() | {f"train/{k}": v for k, v in means.items()})
+        record = {f"train/{k}": v for k, v in means.items()}
+        self.log.write(self._stamp() | record)
         self._clear()
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         if bad:
             raise Diverged(f"{', '.join(bad)} became infinite or no number by update {self.update}")
+        self._guard(record)
+
+    def _guard(self, record: dict[str, float]) -> None:
+        """Raises Diverged where a record trips one of the guards."""
+        self._first = record | self._first
+        problem = self.guards.problem(
+            record,
+            self._first,
+            score=f"dev/{self.settings.select}",
+            higher_is_better=self.sign > 0,
+        )
+        if problem is not None:
+            raise Diverged(f"at update {self.update} {problem}")
 
     def _clear(self) -> None:
         self._sums, self._summed = {}, 0
@@ -430,6 +456,9 @@ class Trainer:
             optimizer.load_state_dict(state["optimizers"][name])
         self.algorithm.load_state_dict(state["algorithm"])
         self.log.truncate(state["metrics_offset"])
+        for record in read_metrics(self.log.path):
+            numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
+            self._first = numbers | self._first
         self._sums = {
             k: torch.tensor(v, dtype=torch.float64, device=self.device)
             for k, v in state["sums"].items()

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seqrl.algorithms.base import Algorithm
 from seqrl.data.batching import Split, collate, sequential
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.evaluation.decode import evaluate
+from seqrl.losses import kl
 from seqrl.metrics.corpus import LOWER_IS_BETTER, METRICS
 from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
@@ -19,6 +21,7 @@ from seqrl.tracking.progress import printable
 from seqrl.types import Batch, Clock
 
 EVALUATION_BATCH = 100
+TOKENS_AT_ONCE = 1000  # whose distributions are compared
 
 
 class DevValidation:
@@ -28,6 +31,7 @@ class DevValidation:
     its scores differ by the weights alone.
 
     metrics      scores to compute when a policy is decoded
+    start        the policy as the stage began; with it `dev/kl` is measured
     examples     so many dev sentences are shown at every validation
     samples_path where they are appended, with greedy and `decoder`'s output and one sample
     """
@@ -39,6 +43,7 @@ class DevValidation:
         decoder: Decoder,
         device: torch.device,
         seed: int,
+        start: Policy[Any, Any] | None = None,
         samples_path: Path | None = None,
         examples: int = 4,
     ) -> None:
@@ -46,6 +51,8 @@ class DevValidation:
         self.decoder = decoder
         self.device = device
         self.seed = seed
+        self.start = start
+        self.sampling = Sampling(samples=1, extra_length=10, max_length=decoder.max_length)
         self.samples_path = samples_path
         self.examples = examples
 
@@ -76,11 +83,33 @@ class DevValidation:
         sums: dict[str, list[float]] = {}
         for number, (_, batch) in enumerate(sequential(split, EVALUATION_BATCH)):
             clock = Clock(update=number, seed=self.seed)
-            for name, (total, count) in algorithm.evaluate(batch.to(self.device), clock).items():
+            batch = batch.to(self.device)
+            found = self._divergence(algorithm, batch, clock) | algorithm.evaluate(batch, clock)
+            for name, (total, count) in found.items():
                 entry = sums.setdefault(name, [0.0, 0.0])
                 entry[0] += float(total)
                 entry[1] += float(count)
         return {f"dev/{name}": total / count for name, (total, count) in sums.items()}
+
+    @torch.no_grad()
+    def _divergence(
+        self, algorithm: Algorithm, batch: Batch, clock: Clock
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """KL(policy || start) over the vocabulary, summed along one sample of each sentence."""
+        policy = algorithm.learners().get("policy")
+        if self.start is None or not isinstance(policy, Policy):
+            return {}
+        memory = policy.encode(batch.source, batch.source_mask)
+        drawn = self.sampling(policy, memory, batch, None, clock)
+        features = policy.features(memory, drawn.inputs)[drawn.mask]
+        memory = self.start.encode(batch.source, batch.source_mask)
+        before = self.start.features(memory, drawn.inputs)[drawn.mask]
+        total = torch.zeros((), device=batch.target.device, dtype=torch.float64)
+        parts = (torch.split(rows, TOKENS_AT_ONCE) for rows in (features, before))
+        for now, then in zip(*parts, strict=True):
+            log_pi = torch.log_softmax(policy.project(now), dim=-1)
+            total += kl(log_pi, torch.log_softmax(self.start.project(then), dim=-1)).sum()
+        return {"kl": (total, drawn.mask.sum())}
 
     @torch.no_grad()
     def _samples(
@@ -111,9 +140,8 @@ class DevValidation:
         self, algorithm: Algorithm, policy: Policy[Any, Any], batch: Batch
     ) -> tuple[list[list[int]], dict[str, list[str]]]:
         """One sample per sentence, and the algorithm's numbers for each of its tokens."""
-        proposal = Sampling(samples=1, extra_length=10, max_length=self.decoder.max_length)
         memory = policy.encode(batch.source, batch.source_mask)
-        drawn = proposal(policy, memory, batch, None, Clock(seed=self.seed))
+        drawn = self.sampling(policy, memory, batch, None, Clock(seed=self.seed))
         lengths = drawn.length.tolist()
         explained = {
             name: [
