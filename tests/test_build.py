@@ -16,6 +16,7 @@ from seqrl.build import (
     build_guards,
     build_settings,
     check,
+    files_hash,
     identity,
     plain,
     run_folder,
@@ -290,3 +291,17 @@ def test_an_algorithm_is_given_the_networks_that_it_names() -> None:
     stages = config["algorithm"]["stages"]
     assert stage_networks(config, stages["actor"]) == ["policy"]
     assert stage_networks(config, stages["critic"]) == ["policy", "critic"]
+
+
+def test_what_a_task_prepares_in_its_folder_is_not_part_of_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "de-en.tgz").write_bytes(b"archive")
+    before = files_hash(tmp_path)
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "train.de-en.de").write_text("ein haus\n")
+    assert files_hash(tmp_path) == before
+    (tmp_path / "de-en.tgz").write_bytes(b"another")
+    assert files_hash(tmp_path) != before
+    (tmp_path / "de-en.tgz").unlink()
+    alone = files_hash(tmp_path)
+    (tmp_path / "prepared" / "train.de-en.de").write_text("eine stadt\n")
+    assert files_hash(tmp_path) != alone

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from seqrl.data.batching import Batches
+from seqrl.data.preparation import PREPARED
 from seqrl.data.task import Task
 from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
@@ -225,14 +226,18 @@ def file_hash(path: Path) -> str:
 
 
 def files_hash(folder: Path) -> str:
-    """Hash of the names and contents of the files in a folder and its folders."""
+    """Hash of the names and contents of the files in a folder and its folders.
+
+    What a task prepared there from the other files is left out: it appears with the first run.
+    """
     digest = hashlib.blake2b()
-    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
-        if path.is_file():
-            digest.update(str(path.relative_to(folder)).encode() + b"\0")
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
+    files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_file()]
+    given = [path for path in files if path.parent != folder / PREPARED] or files
+    for path in given:
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

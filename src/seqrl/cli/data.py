@@ -11,7 +11,7 @@ from pathlib import Path
 from seqrl.data import iwslt14, multi30k
 from seqrl.data.corpus import CorpusError
 from seqrl.data.jsonl import jsonl
-from seqrl.data.preparation import TOKENIZE, compared
+from seqrl.data.preparation import PREPARED, TOKENIZE, compared
 from seqrl.data.text import SPLITS, text
 
 
@@ -87,7 +87,7 @@ def _positive(value: str) -> int:
 
 def _prepare_iwslt14(chosen: argparse.Namespace) -> None:
     folder = iwslt14.fetch(chosen.data_dir)
-    output = chosen.output or chosen.data_dir / "prepared"
+    output = chosen.output or chosen.data_dir / PREPARED
     _prepared(output, iwslt14.prepare(folder, output), iwslt14.EXPECTED)
 
 

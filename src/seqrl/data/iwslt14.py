@@ -27,7 +27,7 @@ from seqrl.data.files import (
     write_whole,
 )
 from seqrl.data.filters import Filters
-from seqrl.data.preparation import Assembly, Preparation, compared
+from seqrl.data.preparation import PREPARED, Assembly, Preparation, compared
 from seqrl.data.text import SPLITS, aligned, existing_folder, read_parallel
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def iwslt14(
 
 def fetch(folder: Path) -> Path:
     """The folder, with the corpus in it in some form: downloaded if there is none."""
-    if _is_prepared(folder) or _is_prepared(folder / "prepared") or _original(folder):
+    if _is_prepared(folder) or _is_prepared(folder / PREPARED) or _original(folder):
         return folder
     download(ARCHIVE, folder / "de-en.tgz")
     return folder
@@ -149,7 +149,7 @@ def _original(folder: Path) -> Path | None:
 
 def _prepared(folder: Path) -> Path:
     """The folder of the prepared files, which are made of the original ones where needed."""
-    for inner in (folder, folder / "prepared"):
+    for inner in (folder, folder / PREPARED):
         if _is_prepared(inner):
             return inner
     if _original(folder) is None:
@@ -157,9 +157,9 @@ def _prepared(folder: Path) -> Path:
             f"{folder} holds neither the prepared files train.de-en.de, ... nor the original "
             f"archive de-en.tgz, which is at {ARCHIVE.url}"
         )
-    log.info("preparing IWSLT14 in %s", folder / "prepared")
-    log.info("%s", compared(prepare(folder, folder / "prepared"), EXPECTED))
-    return folder / "prepared"
+    log.info("preparing IWSLT14 in %s", folder / PREPARED)
+    log.info("%s", compared(prepare(folder, folder / PREPARED), EXPECTED))
+    return folder / PREPARED
 
 
 def _splits(folder: Path) -> dict[str, list[_Pair]]:

@@ -12,6 +12,9 @@ from seqrl.data.files import Problems, listed
 from seqrl.ranges import require
 
 TOKENIZE = ("none", "moses")
+PREPARED = "prepared"
+"""Folder inside a corpus's own where a task puts what it makes of it."""
+
 _BLANKS = re.compile(r"[ \t]+")
 
 
