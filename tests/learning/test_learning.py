@@ -112,10 +112,14 @@ BY_REWARD_ALONE = [*HALF_TRAINED, "algorithm.lambda_mle=0", "algorithm.known_rew
 
 
 @pytest.mark.parametrize("algorithm", ["ac", "erac"])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.full) for seed in (2, 3))]
+)
 def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
-    algorithm: str, corpus: Path, outputs: Path
+    algorithm: str, seed: int, corpus: Path, outputs: Path
 ) -> None:
-    result, metrics = train(corpus, outputs, f"algorithm={algorithm}", *BY_REWARD_ALONE)
+    overrides = [f"algorithm={algorithm}", f"seed={seed}", *BY_REWARD_ALONE]
+    result, metrics = train(corpus, outputs, *overrides)
     critic = series(metrics, "critic", "dev/return_error")
     assert critic[-1] < 0.5 * critic[0]
     rewards = series(metrics, "joint", "train/reward")

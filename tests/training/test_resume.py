@@ -113,6 +113,12 @@ def same_weights(first: Path, second: Path) -> None:
         pytest.param("erac", [21], id="erac-after-the-critics-first-update"),
         pytest.param("erac", [5, 18, 22, 4], id="erac-four-times"),
         pytest.param("ac", [47], id="ac-in-joint"),
+        *(
+            pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)
+            for algorithm, total in (("mle", 19), ("raml", 19), ("ac", 59), ("erac", 59))
+            for updates in range(1, total + 1)
+            if updates % 20  # a stage's last: nothing is left to stop
+        ),
     ],
 )
 def test_a_stopped_run_continues_bit_for_bit(
