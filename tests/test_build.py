@@ -227,7 +227,7 @@ def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> N
     for same in (*same_run, *guards, "trainer.log_every=7", "trainer.save_every=7"):
         assert identity(composed("algorithm=erac", same)) == identity(base), same
     for other in (
-        "algorithm.tau=0.01",
+        "algorithm.tau=0.02",
         "model.hidden=64",
         "decoding=greedy",
         "reward=edit",
@@ -273,15 +273,17 @@ def test_stages_are_described_by_what_they_use() -> None:
 def test_a_stage_is_guarded_as_what_it_learns_and_starts_from() -> None:
     config = composed("algorithm=erac", "trainer.guards.max_length_ratio=3")
     stages = config["algorithm"]["stages"]
-    actor, critic, joint = (build_guards(config, stages[name]) for name in stages)
+    actor, critic, joint = (
+        build_guards(config, stage, stage["from"] or {}) for stage in stages.values()
+    )
     assert critic == Guards()
     assert None not in astuple(joint)
     assert joint.max_length_ratio == 3
     assert actor == replace(joint, max_length_ratio=None, min_dev_share=None)
     smoke = composed("algorithm=erac", "trainer=smoke")
-    assert build_guards(smoke, stages["joint"]) == Guards()
+    assert build_guards(smoke, stages["joint"], {"policy"}) == Guards()
     config["trainer"].pop("guards")  # of a run before there were any
-    assert build_guards(config, stages["joint"]) == Guards()
+    assert build_guards(config, stages["joint"], {"policy"}) == Guards()
     with pytest.raises(ConfigError, match=r"trainer\.guards: min_dev_share must lie in"):
         check(composed("algorithm=erac", "trainer.guards.min_dev_share=2"))
 

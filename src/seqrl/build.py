@@ -11,7 +11,7 @@ import copy
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -169,11 +169,13 @@ def build_settings(config: Config, stage: Config) -> StageSettings:
     return StageSettings(**values)
 
 
-def build_guards(config: Config, stage: Config) -> Guards:
-    """The stage's guards; runs that were configured without any have none."""
+def build_guards(config: Config, stage: Config, trained: Collection[str]) -> Guards:
+    """The stage's guards; runs that were configured without any have none.
+
+    trained  the networks that were trained before the stage
+    """
     guards = Guards(**(config["trainer"].get("guards") or {}))
-    learns, starts = "policy" in stage["optimizers"], stage["from"] or {}
-    return guards.suited(learns=learns, trained="policy" in starts)
+    return guards.suited(learns="policy" in stage["optimizers"], trained="policy" in trained)
 
 
 def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[str, Any]:
@@ -294,12 +296,13 @@ def _preparer(
         }
         for name, weights in starts.items():
             load_start(networks[name], weights, name)
+        trained = set(starts)
         if config["init_from"] is not None and not starts:
-            _initialise(networks, Path(config["init_from"]), task)
+            trained = _initialise(networks, Path(config["init_from"]), task)
         for network in networks.values():
             network.to(device)
         start = None
-        if "policy" in starts and "policy" in stage["optimizers"]:
+        if "policy" in trained and "policy" in stage["optimizers"]:
             # now: later the weights are a checkpoint's
             start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
         algorithm = build_algorithm(config, stage, networks)
@@ -326,16 +329,16 @@ def _preparer(
             folder=folder,
             device=device,
             seed=seed,
-            start=bool(starts),
+            start=bool(trained),
             preempted=preempted,
-            guards=build_guards(config, stage),
+            guards=build_guards(config, stage, trained),
         )
 
     return prepare
 
 
-def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> None:
-    """Load what `init_from` has for these networks; at least one of them must be in it.
+def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> set[str]:
+    """Load what `init_from` has for these networks, whose names are returned; none is an error.
 
     Weights of a run belong to its vocabularies: ConfigError when the task's are others.
     """
@@ -344,7 +347,7 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> N
             if Tokenizer.load(start / "tokenizers" / side).state() != own.state():
                 raise ConfigError(f"init_from={start}: its {side} vocabulary is not this task's")
     path = weights_file(str(start))
-    found = False
+    found = set()
     try:
         weights = load_weights(path)
         for name, network in networks.items():
@@ -354,11 +357,12 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> N
             }
             if own_weights:
                 load_start(network, own_weights, name)
-                found = True
+                found.add(name)
     except (CheckpointError, ValueError) as error:
         raise ConfigError(f"init_from={start}: {str(error).splitlines()[0]}") from None
     if not found:
         raise ConfigError(f"init_from={start}: no weights of {', '.join(networks)} in {path}")
+    return found
 
 
 class Problems:
@@ -430,7 +434,7 @@ def check(config: Config) -> None:
         for name, stage in config["algorithm"]["stages"].items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
-            attempt("trainer.guards", build_guards, config, stage)
+            attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
             needed = attempt(place, stage_networks, config, stage) or []
             own = {network: networks[network] for network in needed}
             stand_ins = {network: nn.Linear(1, 1) for network in needed if own[network] is None}

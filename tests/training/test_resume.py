@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from seqrl.build import build_network, build_task, check, plain, run_folder, vocabularies
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
+from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
 
 WORDS = ("haus", "hund", "katze", "baum", "rot", "blau", "alt", "neu")
@@ -250,6 +251,8 @@ def test_init_from_starts_with_the_weights_of_another_run(
     fresh = build_network(config, "policy", sizes, config["seed"]).state_dict()
     loaded = load_weights(second / "checkpoints/actor/best.safetensors")
     assert not torch.equal(fresh["output.weight"], loaded["policy.output.weight"])
+    start = read_metrics(second / "metrics.jsonl")[0]
+    assert (start["step"], start["dev/kl"]) == (0, 0)
 
 
 def test_a_changed_corpus_is_another_run(
