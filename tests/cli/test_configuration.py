@@ -73,7 +73,7 @@ def test_all_problems_are_told_together() -> None:
         ("task.scores=bleu", "must be a list, such as [bleu,sacrebleu]"),
         ("seed=1.5", "must be a whole number, such as 1"),
         ("seed=true", "must be a whole number, such as 1"),
-        ("algorithm.tau=hot", "must be a number, such as 0.04"),
+        ("algorithm.tau=hot", "must be a number, such as 0.01"),
         ("algorithm.form=[paper]", "must be text, such as paper"),
         ("algorithm.stages=3", "must be a mapping, or set by the settings below it"),
         ("algorithm.tau.x=3", "no such setting"),
