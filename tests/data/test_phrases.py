@@ -33,7 +33,7 @@ from seqrl.data.phrases_words import (
     menu,
 )
 
-DIGEST = "de429fe137ff4da9"
+DIGEST = "0666acc8c3ab1acf"
 
 ME, YOU, HE = Phrase(pronoun="ich"), Phrase(pronoun="du"), Phrase(pronoun="er")
 
@@ -366,16 +366,20 @@ def test_sizes_seeds_and_disjoint_splits(corpus: Corpus) -> None:
     assert {split: len(corpus[split]) for split in corpus} == {
         "train": 20_000,
         "dev": 500,
-        "test": 500,
+        "test": 1000,
     }
     sources = [example.source for split in corpus.values() for example in split]
-    assert len(set(sources)) == 21_000
+    assert len(set(sources)) == 21_500
     small = phrases(train=10)
     assert small["dev"] == corpus["dev"], "dev does not depend on the size of train"
     assert small["test"] == corpus["test"]
     assert phrases(train=10, seed=1)["dev"] != corpus["dev"]
     with pytest.raises(ValueError, match="train=-1"):
         phrases(train=-1)
+    with pytest.raises(ValueError, match="references must be at least 1"):
+        phrases(references=0)
+    several = phrases(train=0, dev=50, test=0, references=5)["dev"]
+    assert max(len(example.references) for example in several) == 5
 
 
 def test_lengths(corpus: Corpus) -> None:
@@ -412,7 +416,7 @@ def test_references(corpus: Corpus) -> None:
     assert all(len(example.references) == 1 for example in corpus["train"])
     for split in ("dev", "test"):
         assert sum(len(e.references) for e in corpus[split]) / len(corpus[split]) > 1.5
-        assert all(1 <= len(set(e.references)) == len(e.references) <= 4 for e in corpus[split])
+        assert all(1 <= len(set(e.references)) == len(e.references) <= 2 for e in corpus[split])
     for example in [e for split in corpus.values() for e in split]:
         assert tuple(map(tokenize, example.raw)) == example.references
         assert tuple(map(naturalize, example.references)) == example.raw

@@ -2,7 +2,7 @@
 
 A sentence is drawn as what it says; its German follows from that, and its English is one of
 several that a translator might write, each with its probability. The pairs of a training set
-have one drawn rendering, as real corpora do; dev and test sentences have up to four.
+have one drawn rendering, as real corpora do; dev and test sentences have several.
 
 What makes the task hard: the verb at the end of subordinate clauses, separable prefixes,
 participles and infinitives at the end, objects and adverbials before the verb, case and
@@ -70,7 +70,6 @@ from seqrl.data.phrases_words import (
 
 IT_IS = "it is / it's"
 DO_NOT = "don't / do not"
-REFERENCES = 4
 ATTEMPTS = 10
 SHORTEST, LONGEST = 4, 30
 
@@ -85,17 +84,23 @@ class Sentence(NamedTuple):
 # --- The corpus -----------------------------------------------------------------------------
 
 
-def phrases(*, train: int = 20_000, dev: int = 500, test: int = 500, seed: int = 0) -> Corpus:
+def phrases(
+    *, train: int = 20_000, dev: int = 500, test: int = 1000, references: int = 2, seed: int = 0
+) -> Corpus:
     """German-English pairs, lower-cased and tokenised, with the English as natural text too.
 
     The splits are drawn from one distribution and share no source; dev and test do not
     depend on `train`. Sentences have 4 to 30 tokens on both sides.
+
+    references  most renderings of a dev or test sentence; a training sentence has one
     """
     if min(train, dev, test) < 0:
         raise ValueError(f"train={train}, dev={dev} and test={test} are to be numbers of pairs")
+    if references < 1:
+        raise ValueError(f"references must be at least 1, not {references}")
     seen: set[str] = set()
     held_out = {
-        split: _examples(Random(f"phrases/{seed}/{split}"), size, REFERENCES, seen)
+        split: _examples(Random(f"phrases/{seed}/{split}"), size, references, seen)
         for split, size in (("dev", dev), ("test", test))
     }
     pairs = _examples(Random(f"phrases/{seed}/train"), train, 1, seen)
