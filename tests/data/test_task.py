@@ -13,6 +13,7 @@ from seqrl.cli.data import main
 from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.filters import Filters
 from seqrl.data.multi30k import multi30k
+from seqrl.data.phrases import phrases
 from seqrl.data.task import Task
 from seqrl.data.tokenizers import CharacterTokenizer, SentencePieceTokenizer, WordTokenizer
 from seqrl.types import Specials
@@ -266,3 +267,9 @@ def test_multi30k_has_the_published_sizes_and_vocabularies():
     first = built.split("test").examples[0]
     assert first.raw == ("A man in an orange hat starring at something.",)
     assert built.detokenize(first.references[0]) == first.raw[0].lower()
+
+
+def test_a_corpus_that_refuses_its_settings_is_an_error_of_the_corpus() -> None:
+    task = Task(name="none", corpus=partial(phrases, train=-1), target_tokenizer=WordTokenizer())
+    with pytest.raises(CorpusError, match=r"task\.corpus: train=-1"):
+        task.split("train")

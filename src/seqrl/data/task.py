@@ -77,8 +77,12 @@ class Task:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The examples that are used, as text."""
-        return self._filters(self._read())
+        """The examples that are used, as text. CorpusError where there can be none."""
+        try:
+            read = self._read()
+        except ValueError as error:  # a setting out of range
+            raise CorpusError(f"task.corpus: {error}") from error
+        return self._filters(read)
 
     @property
     def source_tokenizer(self) -> Tokenizer:
