@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqrl.metrics.bleu import closest_length, next_bleu, prefix_bleu, sentence_bleu
+from seqrl.metrics.bleu import closest_length, next_bleu, prefix_bleu
 
 Sentence = list[int]
+
+
+def sentence_bleu(*arguments: Tensor, order: int = 4, smooth: float = 1.0) -> Tensor:
+    """Of whole hypotheses: that of their longest prefixes."""
+    return prefix_bleu(*arguments, order=order, smooth=smooth)[:, -1]
 
 
 def plain_bleu(

@@ -39,22 +39,6 @@ def prefix_bleu(
     return _bleu(matches, length, closest_length(length, reference_mask), smooth)
 
 
-def sentence_bleu(
-    hypothesis: Tensor,
-    hypothesis_mask: Tensor,
-    references: Tensor,
-    reference_mask: Tensor,
-    *,
-    order: int = 4,
-    smooth: float = 1.0,
-) -> Tensor:
-    """[N], BLEU of whole hypotheses."""
-    matches = _clipped(hypothesis, hypothesis_mask, references, reference_mask, order).sum(1)
-    length = hypothesis_mask.sum(1, keepdim=True)
-    closest = closest_length(length, reference_mask)
-    return _bleu(matches.unsqueeze(1), length, closest, smooth).squeeze(1)
-
-
 def next_bleu(
     prefix: Tensor,
     references: Tensor,
