@@ -208,6 +208,16 @@ def test_a_corpus_needs_its_folder_and_the_names_of_its_sides(task: str) -> None
     ]
 
 
+@pytest.mark.parametrize("task", ["text", "jsonl", "multi30k"])
+def test_a_corpus_has_two_sides(task: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task\.target=de: must differ from task\.source"):
+        check(
+            composed(
+                f"task={task}", f"task.data_dir={tmp_path}", "task.source=de", "task.target=de"
+            )
+        )
+
+
 @pytest.mark.parametrize("task", ["text", "jsonl", "multi30k", "iwslt14", "phrases"])
 def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
     file = tmp_path / "file"

@@ -462,6 +462,8 @@ def check_corpus(config: Config) -> None:
         problems.append(
             f"task.data_dir={folder}: must be {CORPUS['data_dir']}; there is no such folder"
         )
+    if corpus.get("source") is not None and corpus.get("source") == corpus.get("target"):
+        problems.append(f"task.target={corpus['target']}: must differ from task.source")
     if problems:
         raise ConfigError("\n".join(problems))
 

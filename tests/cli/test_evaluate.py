@@ -118,11 +118,19 @@ def test_no_run(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_run_that_is_not_finished(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "result.json").unlink()
-    (run / "status.json").write_text('{"status": "diverged", "reason": "the loss is nan"}')
+    (run / "status.json").write_text('{"status": "failed", "reason": "the disk is full"}')
     assert main([str(run)]) == 1
     told = capsys.readouterr().err
-    assert "not finished (diverged: the loss is nan)" in told
-    assert f"`seqrl-rerun {run}` continues it" in told
+    assert f"not finished (failed: the disk is full); `seqrl-rerun {run}` continues it" in told
+
+
+def test_a_run_that_diverged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would diverge again."""
+    (run / "result.json").unlink()
+    (run / "status.json").write_text('{"status": "diverged", "reason": "diverged: loss is nan"}')
+    assert main([str(run)]) == 1
+    told = capsys.readouterr().err
+    assert "not finished (diverged: loss is nan); it goes on with other settings only" in told
 
 
 def test_weights_that_are_missing_or_damaged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

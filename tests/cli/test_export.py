@@ -79,7 +79,7 @@ def test_loading_needs_no_hydra(exported: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from seqrl.evaluation.export import load_exported\n"
-        f"load_exported(Path({str(exported)!r})).generate(['a b'])\n"
+        f"load_exported({str(exported)!r}).generate(['a b'])\n"
         "print('hydra' in sys.modules, 'omegaconf' in sys.modules)\n"
     )
     done = subprocess.run(

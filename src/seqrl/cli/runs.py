@@ -137,10 +137,11 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     except (YAMLError, OmegaConfBaseException, LookupError, TypeError, AssertionError) as error:
         raise RunError(f"{path} is no configuration of a run: {error!r}") from None
     if finished and not (folder / RESULT).is_file():
-        raise RunError(
-            f"{folder}: the run is not finished ({state(folder)}); "
-            f"`seqrl-rerun {folder}` continues it"
-        )
+        reached = state(folder)
+        advice = f"`seqrl-rerun {folder}` continues it"
+        if reached.startswith("diverged"):
+            advice = "it goes on with other settings only"
+        raise RunError(f"{folder}: the run is not finished ({reached}); {advice}")
     return run
 
 
@@ -185,8 +186,10 @@ def state(folder: Path) -> str:
     """How far a run without a result came, and why not further."""
     try:
         status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        reason = status["reason"]
-        return f"{status['status']}: {reason}" if reason else str(status["status"])
+        name, reason = str(status["status"]), status["reason"]
+        if not reason:
+            return name
+        return str(reason) if str(reason).startswith(f"{name}: ") else f"{name}: {reason}"
     except (OSError, ValueError, LookupError, TypeError):
         return "its state is unknown"
 

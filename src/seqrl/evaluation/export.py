@@ -124,7 +124,7 @@ def save_exported(
         write_whole(scratch / DESCRIPTION, text.encode())
 
 
-def load_exported(folder: Path, device: str | torch.device = "cpu") -> ExportedModel:
+def load_exported(folder: str | Path, device: str | torch.device = "cpu") -> ExportedModel:
     """The model that `save_exported` wrote. Nothing but seqrl's own code is ever called.
 
     Raises ExportError where the folder holds no whole model.
@@ -133,6 +133,7 @@ def load_exported(folder: Path, device: str | torch.device = "cpu") -> ExportedM
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    folder = Path(folder)
     try:
         described = yaml.safe_load((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if described["format"] != FORMAT:
