@@ -127,7 +127,7 @@ def test_a_run_that_is_not_finished(run: Path, capsys: pytest.CaptureFixture[str
 def test_a_run_that_diverged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It would diverge again."""
     (run / "result.json").unlink()
-    (run / "status.json").write_text('{"status": "diverged", "reason": "diverged: loss is nan"}')
+    (run / "status.json").write_text('{"status": "diverged", "reason": "loss is nan"}')
     assert main([str(run)]) == 1
     told = capsys.readouterr().err
     assert "not finished (diverged: loss is nan); it goes on with other settings only" in told

@@ -130,6 +130,7 @@ def test_a_run_that_goes_wrong_exits_with_3_as_often_as_it_is_started(
     assert output.splitlines()[-1] == f"run: {folder.relative_to(tmp_path)}"
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "diverged"
+    assert status["reason"].startswith("stage joint: at update")
     assert status["reason"] in errors
     stage = tmp_path / "out put/.stages" / json.loads((folder / "stages.json").read_text())["joint"]
     best = load_weights(stage / "best.safetensors")

@@ -84,7 +84,7 @@ def run_training(config: Config) -> int:
         except ConfigError as error:
             return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
         except Diverged as error:
-            return failed(folder, "diverged", f"diverged: {error}", EXIT_DIVERGED)
+            return failed(folder, "diverged", str(error), EXIT_DIVERGED)
         except Preempted:
             text = "stopped on request; the same command continues"
             return failed(folder, "preempted", text, EXIT_PREEMPTED)
@@ -221,7 +221,7 @@ def status(folder: Path, state: str, reason: str | None = None) -> None:
 
 def failed(folder: Path, state: str, text: str, code: int) -> int:
     status(folder, state, text)
-    print(text, file=sys.stderr)
+    print(f"diverged: {text}" if state == "diverged" else text, file=sys.stderr)
     print(f"run: {folder}")
     return code
 

@@ -186,10 +186,8 @@ def state(folder: Path) -> str:
     """How far a run without a result came, and why not further."""
     try:
         status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        name, reason = str(status["status"]), status["reason"]
-        if not reason:
-            return name
-        return str(reason) if str(reason).startswith(f"{name}: ") else f"{name}: {reason}"
+        reason = status["reason"]
+        return f"{status['status']}: {reason}" if reason else str(status["status"])
     except (OSError, ValueError, LookupError, TypeError):
         return "its state is unknown"
 
