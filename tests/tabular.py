@@ -83,6 +83,7 @@ class TabularPolicy(Policy[TabularMemory, TabularState]):
     def __init__(self, table: Tensor, column: int = 0) -> None:
         super().__init__()
         self.specials, self.target_size, self.column = SPECIALS, SIZE, column
+        self.feature_size = SIZE
         self.table = nn.Parameter(table.clone())
 
     def encode(self, source: Tensor, mask: Tensor) -> TabularMemory:

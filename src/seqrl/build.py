@@ -1,8 +1,9 @@
 """The composition root: a resolved configuration becomes objects.
 
 Nothing to the right of this module knows Hydra. A stage's algorithm is built from its yaml
-node; what exists only at run time reaches it by the names of its constructor's parameters:
-the networks of `model` (`policy`, `critic`, ...) and `reward`.
+node; what exists only at run time reaches it, and the proposals and baselines inside it, by the
+names of their constructors' parameters: the networks of `model` (`policy`, `critic`, ...) and of
+the stage (`networks`), `reward`, and `counts` of the training data.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import torch
-from hydra.utils import get_class, get_object, instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from seqrl.data.batching import Batches
+from seqrl.data.counts import TokenCounts
 from seqrl.data.preparation import PREPARED
 from seqrl.data.task import Task
 from seqrl.data.tokenizers import Tokenizer
@@ -33,7 +35,7 @@ from seqrl.rewards.base import Reward
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
-from seqrl.training.pipeline import Reporter, Stage, load_start
+from seqrl.training.pipeline import Reporter, Stage, Start, load_start
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
 from seqrl.types import Specials, derived_seed
@@ -82,6 +84,32 @@ def build(node: Config, **extra: Any) -> Any:
     return instantiate({**node, "_partial_": True}, _convert_="all")(**extra)
 
 
+def build_with(node: Config, available: Mapping[str, Any]) -> Any:
+    """What the node describes, and all objects inside it, each given what it asks for by name."""
+    inner = {key: build_with(value, available) for key, value in node.items() if is_object(value)}
+    asked = {name: available[name] for name in missing_arguments(node) if name in available}
+    own = {key: value for key, value in node.items() if key not in inner}
+    return build({**own, "_partial_": True})(**inner, **asked)
+
+
+def is_object(node: Any) -> bool:
+    """Whether the node describes an object."""
+    return isinstance(node, dict) and "_target_" in node
+
+
+def missing_arguments(node: Config) -> list[str]:
+    """The parameters of an object's constructor that its node does not set."""
+    parameters = inspect.signature(get_object(node["_target_"])).parameters
+    return [name for name in parameters if name not in node]
+
+
+def asked_for(node: Any) -> set[str]:
+    """The missing arguments of an object and of all objects inside it."""
+    if not is_object(node):
+        return set()
+    return set(missing_arguments(node)).union(*map(asked_for, node.values()))
+
+
 def build_task(config: Config) -> Task:
     task: Task = build({k: v for k, v in config["task"].items() if k != "budget"})
     return task
@@ -92,9 +120,11 @@ def build_decoder(config: Config) -> Decoder:
     return decoder
 
 
-def build_network(config: Config, name: str, sizes: Vocabularies, seed: int) -> Policy[Any, Any]:
-    """A network of `model`, its weights a function of (seed, name)."""
-    node = dict(config["model"][name])
+def build_network(
+    config: Config, name: str, sizes: Vocabularies, seed: int, stage: Config | None = None
+) -> Policy[Any, Any]:
+    """A network of `model`, or of a stage, its weights a function of (seed, name)."""
+    node = dict(network_node(config, name, stage or {}))
     reads = node.pop("reads")
     require(reads in ("source", "reference"), f"reads must be source or reference, not {reads!r}")
     with torch.random.fork_rng(devices=[]):
@@ -126,24 +156,83 @@ def choose_device(name: str) -> torch.device:
 
 
 def stage_networks(config: Config, stage: Config) -> list[str]:
-    """The networks of `model` that the stage's algorithm asks for."""
-    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
-    return [
-        name for name, node in config["model"].items() if is_network(node) and name in parameters
-    ]
+    """The networks that the stage's algorithm, or what is inside it, asks for."""
+    asked = asked_for(stage["algorithm"])
+    known = [name for name, node in config["model"].items() if is_object(node)]
+    return [name for name in dict.fromkeys([*known, *own_networks(stage)]) if name in asked]
 
 
-def is_network(node: Any) -> bool:
-    return isinstance(node, dict) and "_target_" in node
+def own_networks(stage: Config) -> Config:
+    """Networks that only the stage has, or changes of those of `model`."""
+    return stage.get("networks") or {}
 
 
-def build_algorithm(config: Config, stage: Config, networks: Mapping[str, nn.Module]) -> Any:
-    """The stage's algorithm with its networks, and its reward if it takes one."""
-    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
-    extra: dict[str, Any] = dict(networks)
-    if "reward" in parameters:
-        extra["reward"] = build_reward(config, stage)
-    return build(stage["algorithm"], **extra)
+def network_node(config: Config, name: str, stage: Config) -> Config:
+    """The description of a network: `model`'s, the stage's, or that of the run it comes from."""
+    run = external_start(config, stage, name)
+    if run is not None:
+        return run_network(run)
+    node: Config = (config["model"].get(name) or {}) | own_networks(stage).get(name, {})
+    return node
+
+
+def build_algorithm(
+    config: Config,
+    stage: Config,
+    networks: Mapping[str, nn.Module],
+    counts: Callable[[], TokenCounts] | None = None,
+) -> Any:
+    """The stage's algorithm with what it, and what is inside it, asks for.
+
+    counts  of the training data; none: there are no data yet
+    """
+    asked = asked_for(stage["algorithm"])
+    available: dict[str, Any] = dict(networks)
+    if "reward" in asked:
+        available["reward"] = build_reward(config, stage)
+    if "counts" in asked:
+        available["counts"] = TokenCounts([], size=8, bos=2) if counts is None else counts()
+    return build_with(stage["algorithm"], available)
+
+
+def build_optimizers(stage: Config) -> dict[str, Any]:
+    """The factory of each learner's optimizer; null stands for a learner that there is not."""
+    return {name: build(node) for name, node in stage["optimizers"].items() if node is not None}
+
+
+def starts_of(config: Config, stage: Config) -> dict[str, Start]:
+    """The stages of the same run that the stage's networks come from."""
+    found = {}
+    for network, source in (stage.get("from") or {}).items():
+        name, _, other = str(source).partition(".")
+        if name in config["algorithm"]["stages"]:
+            found[network] = Start(name, other or network)
+    return found
+
+
+def external_start(config: Config, stage: Config, network: str) -> str | None:
+    """The folder or file of a finished run that a network of the stage comes from, if it does."""
+    source = (stage.get("from") or {}).get(network)
+    return None if source is None or network in starts_of(config, stage) else str(source)
+
+
+def run_network(run: str) -> Config:
+    """The description of the policy of a finished run. ConfigError where there is none."""
+    path = Path(run) / "config.yaml"
+    try:
+        return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
+    except (OSError, KeyError):
+        raise ConfigError(f"{run}: neither a stage of this algorithm nor a run's folder") from None
+
+
+def needed_stages(config: Config) -> Config:
+    """The last stage and all that it starts from, directly or not, in order."""
+    stages: Config = config["algorithm"]["stages"]
+    needed: set[str] = set()
+    for name in reversed(stages):
+        if not needed or name in needed:
+            needed |= {name} | {start.stage for start in starts_of(config, stages[name]).values()}
+    return {name: stage for name, stage in stages.items() if name in needed}
 
 
 def build_reward(config: Config, stage: Config) -> Reward:
@@ -194,16 +283,19 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
             for field in fields(settings)
             if field.name not in unimportant and getattr(settings, field.name) != field.default
         },
-        "networks": {name: config["model"][name] for name in stage_networks(config, stage)},
+        "networks": {n: network_node(config, n, stage) for n in stage_networks(config, stage)},
         "data": fingerprint,
         "decoding": config["decoding"],
     }
-    parameters = inspect.signature(get_class(stage["algorithm"]["_target_"])).parameters
-    if "reward" in parameters:
+    if "reward" in asked_for(stage["algorithm"]):
         description["reward"] = config["reward"] | stage.get("reward", {})
     code = foreign_code([description["stage"], description["networks"], description.get("reward")])
     if code:
         description["code"] = code
+    loaded = {n: external_start(config, stage, n) for n in description["networks"]}
+    files = {n: file_hash(weights_file(run)) for n, run in loaded.items() if run is not None}
+    if files:
+        description["loaded"] = files
     if config["init_from"] is not None and not stage["from"]:
         description["init_from"] = file_hash(weights_file(config["init_from"]))
     return description
@@ -219,7 +311,7 @@ def weights_file(init_from: str) -> Path:
             if candidate.is_file():
                 return candidate
     if not path.is_file():
-        raise ConfigError(f"init_from={init_from}: neither a finished run's folder nor a file")
+        raise ConfigError(f"{init_from}: neither a finished run's folder nor a file")
     return path
 
 
@@ -272,11 +364,11 @@ def build_stages(
             name=name,
             label=stage["label"],
             delivers_policy="policy" in stage["optimizers"],
-            starts=stage["from"] or {},
+            starts=starts_of(config, stage),
             description=stage_description(config, stage, fingerprint),
             prepare=_preparer(config, stage, task, device, preempted),
         )
-        for name, stage in config["algorithm"]["stages"].items()
+        for name, stage in needed_stages(config).items()
     ]
 
 
@@ -292,12 +384,17 @@ def _preparer(
     ) -> Trainer:
         seed, sizes = stage["seed"], vocabularies(task)
         networks = {
-            name: build_network(config, name, sizes, seed) for name in stage_networks(config, stage)
+            name: build_network(config, name, sizes, seed, stage)
+            for name in stage_networks(config, stage)
         }
         for name, weights in starts.items():
             load_start(networks[name], weights, name)
+        for name, network in networks.items():
+            run = external_start(config, stage, name)
+            if run is not None:
+                _initialise({"policy": network}, Path(run), task)
         trained = set(starts)
-        if config["init_from"] is not None and not starts:
+        if config["init_from"] is not None and not stage["from"]:
             trained = _initialise(networks, Path(config["init_from"]), task)
         for network in networks.values():
             network.to(device)
@@ -305,11 +402,11 @@ def _preparer(
         if "policy" in trained and "policy" in stage["optimizers"]:
             # now: later the weights are a checkpoint's
             start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
-        algorithm = build_algorithm(config, stage, networks)
+        algorithm = build_algorithm(config, stage, networks, lambda: task.counts)
         settings = build_settings(config, stage)
         return Trainer(
             algorithm=algorithm,
-            optimizers=build(stage["optimizers"]),
+            optimizers=build_optimizers(stage),
             settings=settings,
             batches=Batches(
                 task.split("train"),
@@ -322,6 +419,7 @@ def _preparer(
                 decoder=build_decoder(config),
                 device=device,
                 seed=derived_seed(seed, "dev"),
+                reward=build_reward(config, stage),
                 start=start,
                 samples_path=folder / "samples.txt",
             ),
@@ -329,7 +427,7 @@ def _preparer(
             folder=folder,
             device=device,
             seed=seed,
-            start=bool(trained),
+            start=bool(trained) and ("policy" in trained or "policy" not in stage["optimizers"]),
             preempted=preempted,
             guards=build_guards(config, stage, trained),
         )
@@ -338,14 +436,14 @@ def _preparer(
 
 
 def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> set[str]:
-    """Load what `init_from` has for these networks, whose names are returned; none is an error.
+    """Load what a run or file has for these networks, whose names are returned; none is an error.
 
     Weights of a run belong to its vocabularies: ConfigError when the task's are others.
     """
     if (start / "tokenizers").is_dir():
         for side, own in (("source", task.source_tokenizer), ("target", task.target_tokenizer)):
             if Tokenizer.load(start / "tokenizers" / side).state() != own.state():
-                raise ConfigError(f"init_from={start}: its {side} vocabulary is not this task's")
+                raise ConfigError(f"{start}: its {side} vocabulary is not this task's")
     path = weights_file(str(start))
     found = set()
     try:
@@ -359,9 +457,9 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> s
                 load_start(network, own_weights, name)
                 found.add(name)
     except (CheckpointError, ValueError) as error:
-        raise ConfigError(f"init_from={start}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{start}: {str(error).splitlines()[0]}") from None
     if not found:
-        raise ConfigError(f"init_from={start}: no weights of {', '.join(networks)} in {path}")
+        raise ConfigError(f"{start}: no weights of {', '.join(networks)} in {path}")
     return found
 
 
@@ -429,14 +527,24 @@ def check(config: Config) -> None:
         networks = {
             name: attempt(f"model.{name}", build_network, config, name, sizes, 0)
             for name, node in config["model"].items()
-            if is_network(node)
+            if is_object(node)
         }
-        for name, stage in config["algorithm"]["stages"].items():
+        for name, stage in needed_stages(config).items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
             attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
+            if "policy" in own_networks(stage):
+                problems.add("networks: policy is model's, and the same in all stages", place)
             needed = attempt(place, stage_networks, config, stage) or []
-            own = {network: networks[network] for network in needed}
+            special = {n for n in needed if external_start(config, stage, n)} | {
+                *own_networks(stage)
+            }
+            own = {
+                network: networks[network]
+                if network in networks and network not in special
+                else attempt(f"{place}.networks", build_network, config, network, sizes, 0, stage)
+                for network in needed
+            }
             stand_ins = {network: nn.Linear(1, 1) for network in needed if own[network] is None}
             algorithm = attempt(
                 place, build_algorithm, config, stage, own | stand_ins, only_ranges=bool(stand_ins)
@@ -474,7 +582,7 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 
 def _check_optimizers(problems: Problems, place: str, stage: Config, algorithm: Any) -> None:
     learners = algorithm.learners()
-    factories = problems.attempt(place, build, stage["optimizers"]) or {}
+    factories = problems.attempt(place, build_optimizers, stage) or {}
     if set(factories) != set(learners):
         problems.add(
             f"optimizers are given for {sorted(factories)}, learners are {sorted(learners)}", place
@@ -506,12 +614,26 @@ def identity(config: Config) -> str:
     }
     relevant["algorithm"] = config["algorithm"] | {"stages": stages}
     relevant["task"] = _placeless(config["task"])
+    runs = {
+        run: file_hash(weights_file(run))
+        for stage in needed_stages(config).values()
+        for network in stage["from"] or {}
+        if (run := external_start(config, stage, network)) is not None
+    }
+    relevant["algorithm"] = _renamed(relevant["algorithm"], runs)
     relevant["code"] = foreign_code(config)
     if config["init_from"] is not None:
         relevant["init_from"] = file_hash(weights_file(config["init_from"]))
     if config["task"].get("data_dir") is not None:
         relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """The node with some of its texts replaced."""
+    if isinstance(node, dict):
+        return {key: _renamed(value, names) for key, value in node.items()}
+    return names.get(node, node) if isinstance(node, str) else node
 
 
 def _placeless(node: Config) -> Config:

@@ -26,6 +26,14 @@ def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
     return -flat.view_as(targets)
 
 
+def negative_cross_entropy(logits: Tensor, distribution: Tensor) -> Tensor:
+    """sum_w D(w) log p(w) [...] from logits and a distribution D [..., V], which has no gradient.
+
+    D must be zero where p is.
+    """
+    return expectation(distribution.detach(), torch.log_softmax(logits, dim=-1))
+
+
 def weighted_nll(log_probs: Tensor, weights: Tensor, mask: Tensor, sentences: int) -> Tensor:
     """-(1/B) sum_n,t w[n,t] log p[n,t]; weights [N, T] or [N, 1], without gradient."""
     return reduce(-weights.detach() * log_probs, mask, sentences)

@@ -24,16 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqrl.algorithms.base import Algorithm, reference_nll
+from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
 from seqrl.algorithms.diagnostics import trajectory_metrics
-from seqrl.losses import (
-    entropy,
-    expectation,
-    expected_signal,
-    reduce,
-    token_log_probs,
-    weighted_nll,
-)
+from seqrl.losses import entropy, expectation, expected_signal, reduce
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
@@ -330,7 +323,7 @@ class ActorCritic(CriticTraining):
         sentences = batch.total * trajectories.group
         actor_loss = expected_signal(logits, signal, trajectories.mask, sentences)
         if self.lambda_mle:
-            actor_loss = actor_loss + self.lambda_mle * self._likelihood(batch)
+            actor_loss = actor_loss + self.lambda_mle * likelihood(self.policy, batch)
         self._metrics = diagnostics(judged, batch)
         return {"policy": actor_loss, "critic": judged.loss}
 
@@ -341,12 +334,6 @@ class ActorCritic(CriticTraining):
         if self.normalize_entropy:
             log_pi = log_pi / (1e-8 + log_pi.norm(dim=-1, keepdim=True))
         return values - self.tau * log_pi
-
-    def _likelihood(self, batch: Batch) -> Tensor:
-        """The maximum likelihood loss, with a dropout mask of its own."""
-        memory = self.policy.encode(batch.source, batch.source_mask)
-        log_probs = token_log_probs(self.policy.logits(memory, batch.target_inputs), batch.target)
-        return weighted_nll(log_probs, torch.ones_like(log_probs), batch.target_mask, batch.total)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -13,6 +14,7 @@ from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.losses import token_log_probs, weighted_nll
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.base import Proposal, Reference
+from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories
 
@@ -76,20 +78,46 @@ class Algorithm(ABC):
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {list(state)}")
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What was proposed for a batch, and what the policy says of it now.
+
+    memory     of the B sources, with gradient
+    features   [N, T, H], with gradient
+    logits     [N, T, V], with gradient
+    log_probs  [N, T] of the targets, with gradient
+    """
+
+    trajectories: Trajectories
+    memory: Any
+    features: Tensor
+    logits: Tensor
+    log_probs: Tensor
+
+
 class WeightedLikelihood(Algorithm):
     """Propose without gradient, score in one teacher-forced pass, learn by weighted likelihood.
 
-        L = -(1/B) sum_n sum_t w[n,t] log p(y_t | y_<t, x)
+        L = -(1/B) sum_n sum_t w[n,t] log p(y_t | y_<t, x) - (lambda_mle/B) sum_b log p(y*_b | x_b)
 
     A subclass says what the weights are.
+
+    lambda_mle  weight of the references' likelihood beside them, 0 in most papers
     """
 
     def __init__(
-        self, *, policy: Policy[Any, Any], proposal: Proposal, reward: Reward | None = None
+        self,
+        *,
+        policy: Policy[Any, Any],
+        proposal: Proposal,
+        reward: Reward | None = None,
+        lambda_mle: float = 0.0,
     ) -> None:
+        require(lambda_mle >= 0, f"lambda_mle must not be negative, not {lambda_mle}")
         self.policy = policy
         self.proposal = proposal
         self.reward = reward
+        self.lambda_mle = lambda_mle
         self._rewards: Tensor | None = None
         self._metrics: dict[str, Tensor] = {}
 
@@ -107,25 +135,42 @@ class WeightedLikelihood(Algorithm):
         return {"policy": self.policy}
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        scored = self.scored(batch, clock)
+        weights = self.weights(scored.trajectories, scored.log_probs.detach(), batch)
+        return {"policy": self.loss(scored, weights, batch)}
+
+    def scored(self, batch: Batch, clock: Clock) -> Scored:
+        """Trajectories of the proposal, scored with gradient."""
         memory = self.policy.encode(batch.source, batch.source_mask)
         with torch.no_grad():
             trajectories = self.proposal(self.policy, memory, batch, self.reward, clock)
-        memory = repeat(memory, len(batch), trajectories.group)
-        logits = self.policy.logits(memory, trajectories.inputs)
-        log_probs = token_log_probs(logits, trajectories.targets)
         self._rewards = None
-        weights = self.weights(trajectories, log_probs.detach(), batch)
-        self._metrics = self.diagnostics(trajectories, log_probs.detach(), weights, batch)
+        repeated = repeat(memory, len(batch), trajectories.group)
+        features = self.policy.features(repeated, trajectories.inputs)
+        logits = self.policy.project(features)
+        log_probs = token_log_probs(logits, trajectories.targets)
+        return Scored(trajectories, memory, features, logits, log_probs)
+
+    def loss(self, scored: Scored, weights: Tensor, batch: Batch) -> Tensor:
+        """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""
+        trajectories, log_probs = scored.trajectories, scored.log_probs.detach()
+        self._metrics = self.diagnostics(trajectories, log_probs, weights, batch)
         if not isinstance(self.proposal, Reference):
             self._metrics |= trajectory_metrics(
                 trajectories,
                 batch,
-                entropies=entropies_of(logits),
+                entropies=entropies_of(scored.logits),
                 rewards=self._rewards,
                 weights=weights,
             )
-        loss = weighted_nll(log_probs, weights, trajectories.mask, batch.total)
-        return {"policy": loss}
+        loss = weighted_nll(self.terms(scored, batch), weights, trajectories.mask, batch.total)
+        if self.lambda_mle:
+            loss = loss + self.lambda_mle * likelihood(self.policy, batch)
+        return loss
+
+    def terms(self, scored: Scored, batch: Batch) -> Tensor:
+        """[N, T], what is weighted: log p(y_t | y_<t, x)."""
+        return scored.log_probs
 
     def diagnostics(
         self,
@@ -144,6 +189,13 @@ class WeightedLikelihood(Algorithm):
 
     def metrics(self) -> dict[str, Tensor]:
         return self._metrics
+
+
+def likelihood(policy: Policy[Any, Any], batch: Batch) -> Tensor:
+    """The maximum likelihood loss -(1/B) sum_b log p(y*_b | x_b), with dropout of its own."""
+    memory = policy.encode(batch.source, batch.source_mask)
+    log_probs = token_log_probs(policy.logits(memory, batch.target_inputs), batch.target)
+    return weighted_nll(log_probs, torch.ones_like(log_probs), batch.target_mask, batch.total)
 
 
 def reference_nll(policy: Policy[Any, Any], batch: Batch) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 from seqrl.data import moses
 from seqrl.data.batching import Split
 from seqrl.data.corpus import Corpus, CorpusError, Example
+from seqrl.data.counts import TokenCounts
 from seqrl.data.filters import Filters
 from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, Tokenizer
 from seqrl.ranges import require
@@ -105,6 +106,15 @@ class Task:
             self._splits[name] = self._encoded(name, self._examples(name))
         return self._splits[name]
 
+    @cached_property
+    def counts(self) -> TokenCounts:
+        """Of the first references of the training split."""
+        return TokenCounts(
+            (references[0] for references in self.split("train").references),
+            size=len(self.target_tokenizer),
+            bos=self.target_tokenizer.specials.bos,
+        )
+
     def unlabelled(self, sources: Sequence[str]) -> Split:
         """Sources to be decoded, in the task's own tokenisation; their references are empty.
 
@@ -142,7 +152,8 @@ class Task:
         self._source_tokenizer = Tokenizer.load(folder / "source")
         self._target_tokenizer = Tokenizer.load(folder / "target")
         self._splits = {}
-        self.__dict__.pop("fingerprint", None)
+        for name in ("fingerprint", "counts"):
+            self.__dict__.pop(name, None)
 
     def _examples(self, name: str) -> list[Example]:
         if name not in self.corpus:

@@ -19,12 +19,20 @@ CHECK_EVERY = {"cpu": 1, "cuda": 8}
 
 @torch.no_grad()
 def rollout(
-    policy: Policy[Any, Any], memory: Any, *, rows: int, max_length: int, choose: Choose
+    policy: Policy[Any, Any],
+    memory: Any,
+    *,
+    rows: int,
+    max_length: int,
+    choose: Choose,
+    ends: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Tokens [N, T] and their mask [N, T], which ends with EOS.
 
     A row that has not ended by `max_length` gets EOS as its last token. After EOS stands
     padding. T is at most `max_length`, and shorter when all rows end earlier.
+
+    ends  false: EOS ends nothing and is not put in, so that all rows have `max_length` tokens
     """
     device = next(policy.parameters()).device
     bos, eos, pad = policy.specials.bos, policy.specials.eos, policy.specials.pad
@@ -37,11 +45,12 @@ def rollout(
     for t in range(max_length):
         logits, state = policy.step(memory, state, previous)
         chosen = choose(t, logits, tokens[:, :t])
-        if t == max_length - 1:
+        if ends and t == max_length - 1:
             chosen = torch.full_like(chosen, eos)
         tokens[:, t] = torch.where(running, chosen, pad)
         mask[:, t] = running
-        running = running & (chosen != eos)
+        if ends:
+            running = running & (chosen != eos)
         previous = tokens[:, t]
         if (t + 1) % check_every == 0 and not running.any():
             break

@@ -36,6 +36,7 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
 
     specials: Specials
     target_size: int  # V
+    feature_size: int  # H
 
     @abstractmethod
     def encode(self, source: Tensor, mask: Tensor) -> MemoryT:

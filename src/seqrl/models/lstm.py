@@ -136,6 +136,7 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         self.barred: Tensor
         self.specials = specials
         self.target_size = target_size
+        self.feature_size = hidden
         self.input_feeding = input_feeding
         self.source_embedding = nn.Embedding(source_size, embedding)
         self.target_embedding = nn.Embedding(target_size, embedding)

@@ -25,6 +25,14 @@ SAMPLES = "samples.txt"
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a network's first weights come from: an earlier stage's network."""
+
+    stage: str
+    network: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of a run, before its networks exist.
 
@@ -32,7 +40,7 @@ class Stage:
     label        in tables
     delivers_policy
                  whether a policy is among its learners
-    starts       learner or frozen network -> name of the earlier stage that delivers it
+    starts       learner or frozen network -> what an earlier stage delivers
     description  all that can change the result, the earlier stages' keys aside
     prepare      makes the trainer, given the folder, the start weights by network, a reporter
     """
@@ -40,7 +48,7 @@ class Stage:
     name: str
     label: str
     delivers_policy: bool
-    starts: Mapping[str, str]
+    starts: Mapping[str, Start]
     description: dict[str, Any]
     prepare: Callable[[Path, Mapping[str, Mapping[str, Tensor]], Reporter], Trainer]
 
@@ -124,8 +132,8 @@ class Pipeline:
         folder = self.store.folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         starts = {
-            network: delivered(results[source].folder, network)
-            for network, source in stage.starts.items()
+            network: delivered(results[start.stage].folder, start.network)
+            for network, start in stage.starts.items()
         }
         trainer = stage.prepare(folder, starts, Reporter(self.progress, self._merge))
         self.progress.message(f"{stage.name}: training in {folder}")
@@ -180,12 +188,15 @@ def stage_keys(stages: list[Stage]) -> dict[str, str]:
     """The key of each stage, which covers those of the stages that it starts from."""
     keys: dict[str, str] = {}
     for stage in stages:
-        missing = [source for source in stage.starts.values() if source not in keys]
+        missing = [start.stage for start in stage.starts.values() if start.stage not in keys]
         if missing:
             raise ValueError(
                 f"stage {stage.name} starts from {', '.join(missing)}, which is no earlier stage"
             )
-        parents = {network: keys[source] for network, source in stage.starts.items()}
+        parents = {
+            network: keys[start.stage] + (f".{start.network}" if start.network != network else "")
+            for network, start in stage.starts.items()
+        }
         keys[stage.name] = stage_key({**stage.description, "from": parents})
     return keys
 

@@ -13,10 +13,11 @@ from seqrl.data.batching import Split, collate, sequential
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.evaluation.decode import evaluate
-from seqrl.losses import kl
+from seqrl.losses import entropy, kl
 from seqrl.metrics.corpus import LOWER_IS_BETTER, METRICS
 from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
+from seqrl.rewards.base import Reward
 from seqrl.tracking.progress import printable
 from seqrl.types import Batch, Clock
 
@@ -27,11 +28,12 @@ TOKENS_AT_ONCE = 1000  # whose distributions are compared
 class DevValidation:
     """Decodes dev where the stage learns a policy, and averages the algorithm's dev losses.
 
-    The numbers of samples that the losses need are the same at every validation, so that
-    its scores differ by the weights alone.
+    The noise of samples is the same at every validation, so that its scores differ by the
+    weights alone.
 
-    metrics      scores to compute when a policy is decoded
-    start        the policy as the stage began; with it `dev/kl` is measured
+    reward       of which `dev/reward` is the mean, over one sample of each sentence; the
+                 policy's entropy along these samples, nats per token, is `dev/entropy`
+    start        the policy as the stage began; with it `dev/kl` is measured along them
     examples     so many dev sentences are shown at every validation
     samples_path where they are appended, with greedy and `decoder`'s output and one sample
     """
@@ -43,6 +45,7 @@ class DevValidation:
         decoder: Decoder,
         device: torch.device,
         seed: int,
+        reward: Reward | None = None,
         start: Policy[Any, Any] | None = None,
         samples_path: Path | None = None,
         examples: int = 4,
@@ -51,6 +54,7 @@ class DevValidation:
         self.decoder = decoder
         self.device = device
         self.seed = seed
+        self.reward = reward
         self.start = start
         self.sampling = Sampling(samples=1, extra_length=10, max_length=decoder.max_length)
         self.samples_path = samples_path
@@ -84,7 +88,7 @@ class DevValidation:
         for number, (_, batch) in enumerate(sequential(split, EVALUATION_BATCH)):
             clock = Clock(update=number, seed=self.seed)
             batch = batch.to(self.device)
-            found = self._divergence(algorithm, batch, clock) | algorithm.evaluate(batch, clock)
+            found = self._sampled(algorithm, batch, clock) | algorithm.evaluate(batch, clock)
             for name, (total, count) in found.items():
                 entry = sums.setdefault(name, [0.0, 0.0])
                 entry[0] += float(total)
@@ -92,24 +96,36 @@ class DevValidation:
         return {f"dev/{name}": total / count for name, (total, count) in sums.items()}
 
     @torch.no_grad()
-    def _divergence(
+    def _sampled(
         self, algorithm: Algorithm, batch: Batch, clock: Clock
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """KL(policy || start) over the vocabulary, summed along one sample of each sentence."""
+        """Entropy, reward, and KL(policy || start) along one sample of each sentence."""
         policy = algorithm.learners().get("policy")
-        if self.start is None or not isinstance(policy, Policy):
+        if not isinstance(policy, Policy):
             return {}
         memory = policy.encode(batch.source, batch.source_mask)
         drawn = self.sampling(policy, memory, batch, None, clock)
+        tokens = drawn.mask.sum()
+        start = self.start or policy
         features = policy.features(memory, drawn.inputs)[drawn.mask]
-        memory = self.start.encode(batch.source, batch.source_mask)
-        before = self.start.features(memory, drawn.inputs)[drawn.mask]
-        total = torch.zeros((), device=batch.target.device, dtype=torch.float64)
+        before = features
+        if self.start is not None:
+            memory = start.encode(batch.source, batch.source_mask)
+            before = start.features(memory, drawn.inputs)[drawn.mask]
+        disorder, divergence = torch.zeros(2, dtype=torch.float64, device=features.device)
         parts = (torch.split(rows, TOKENS_AT_ONCE) for rows in (features, before))
         for now, then in zip(*parts, strict=True):
             log_pi = torch.log_softmax(policy.project(now), dim=-1)
-            total += kl(log_pi, torch.log_softmax(self.start.project(then), dim=-1)).sum()
-        return {"kl": (total, drawn.mask.sum())}
+            disorder += entropy(log_pi).sum()
+            if self.start is not None:
+                divergence += kl(log_pi, torch.log_softmax(start.project(then), dim=-1)).sum()
+        found = {"entropy": (disorder, tokens)}
+        if self.start is not None:
+            found["kl"] = (divergence, tokens)
+        if self.reward is not None:
+            rewards = self.reward.score(drawn, batch)
+            found["reward"] = (rewards.double().sum(), tokens.new_tensor(len(rewards)))
+        return found
 
     @torch.no_grad()
     def _samples(
