@@ -36,8 +36,8 @@ def test_none_rises(schedule: Schedule) -> None:
 
 def test_the_unit_says_what_counts() -> None:
     clock = Clock(update=30, epoch=2, fraction=0.25)
-    found = [Linear(slope=0.01, unit=unit)(clock) for unit in ("updates", "epochs", "stage")]
-    assert found == pytest.approx([0.7, 0.98, 0.9975])
+    found = [Linear(slope=0.01, unit=unit)(clock) for unit in ("updates", "epochs", "percent")]
+    assert found == pytest.approx([0.7, 0.98, 0.75])
 
 
 def test_a_path_is_straight_between_its_points() -> None:

@@ -54,6 +54,9 @@ CORPUS = {
 """The settings of a task that say what is read, and what they must be."""
 
 
+NO_COUNTS = TokenCounts([], size=8, bos=2)
+
+
 class ConfigError(Exception):
     """The configuration cannot be built; one problem a line."""
 
@@ -191,7 +194,7 @@ def build_algorithm(
     if "reward" in asked:
         available["reward"] = build_reward(config, stage)
     if "counts" in asked:
-        available["counts"] = TokenCounts([], size=8, bos=2) if counts is None else counts()
+        available["counts"] = NO_COUNTS if counts is None else counts()
     return build_with(stage["algorithm"], available)
 
 

@@ -1,7 +1,7 @@
 """Numbers that change while a stage trains: pure functions of the clock.
 
-A schedule's `unit` says what its x is: `updates` or `epochs` of the stage done, or `stage`, the
-share of the stage's budget that is spent, from 0 to 1, so that one schedule suits any budget.
+A schedule's `unit` says what its x is: `updates` or `epochs` of the stage done, or the `percent` of
+the stage's budget that is spent, from 0 to 100, so that one schedule suits any budget.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from seqrl.ranges import require
 from seqrl.types import Clock
 
-UNITS = ("updates", "epochs", "stage")
+UNITS = ("updates", "epochs", "percent")
 
 
 class Schedule(ABC):
     """A number for every moment of a stage.
 
-    unit  of x: `updates` | `epochs` | `stage`
+    unit  of x: `updates` | `epochs` | `percent`
     """
 
     def __init__(self, *, unit: str = "updates") -> None:
@@ -27,12 +27,20 @@ class Schedule(ABC):
         self.unit = unit
 
     def __call__(self, clock: Clock) -> float:
-        x = {"updates": clock.update, "epochs": clock.epoch, "stage": clock.fraction}[self.unit]
-        return self.value(x)
+        return self.value(position(clock, self.unit))
 
     @abstractmethod
     def value(self, x: float) -> float:
         """At x >= 0."""
+
+
+def position(clock: Clock, unit: str) -> float:
+    """Where the stage stands, in the unit."""
+    return {
+        "updates": clock.update,
+        "epochs": clock.epoch,
+        "percent": 100 * clock.fraction,
+    }[unit]
 
 
 class Constant(Schedule):

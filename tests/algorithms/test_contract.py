@@ -16,6 +16,7 @@ import seqrl
 from seqrl import algorithms
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.algorithms.gold import GOLD
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
 from seqrl.models.lstm import LSTM
@@ -57,6 +58,7 @@ MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
+    GOLD: lambda: GOLD(policy=network(0), renew_every=2),
 }
 
 each = pytest.mark.parametrize("make", MAKERS.values(), ids=[kind.__name__ for kind in MAKERS])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,35 @@ from seqrl.data.task import Task
 from seqrl.data.tokenizers import WordTokenizer
 from seqrl.decoding.decoder import Greedy
 from seqrl.metrics.corpus import METRICS, corpus_scores
+from seqrl.rewards.bleu import BleuReward
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training import validation
 from seqrl.training.validation import DevValidation
 from seqrl.types import Clock
-from tabular import EOS, NODE, STEPS, TabularPolicy, batch_of, policy_table, rows_of
+from tabular import (
+    EOS,
+    NODE,
+    STEPS,
+    TabularPolicy,
+    batch_of,
+    policy_table,
+    rows_of,
+    trajectories_of,
+)
 
 REFERENCES = [(4, 5, EOS), (5, EOS), (6, 6, EOS)] * 7
 
 
-def divergence(policy: TabularPolicy, start: TabularPolicy | None, clock: Clock) -> Any:
+def sampled(policy: TabularPolicy, start: TabularPolicy | None, clock: Clock) -> Any:
     dev = DevValidation(
         task=None,  # type: ignore[arg-type]
         decoder=Greedy(max_length=STEPS),
         device=torch.device("cpu"),
         seed=1,
+        reward=BleuReward(),
         start=start,
     )
-    return dev._divergence(MLE(policy=policy), batch_of(REFERENCES), clock), dev
+    return dev._sampled(MLE(policy=policy), batch_of(REFERENCES), clock), dev
 
 
 def between(ours: Tensor, theirs: Tensor) -> float:
@@ -47,7 +59,7 @@ def test_the_drift_is_exact_along_samples_of_the_policy(
     monkeypatch.setattr(validation, "TOKENS_AT_ONCE", at_once)
     policy, start = TabularPolicy(policy_table(0, rows=30)), TabularPolicy(policy_table(1, rows=30))
     clock = Clock(update=2, seed=5)
-    found, dev = divergence(policy, start, clock)
+    found, dev = sampled(policy, start, clock)
     total, tokens = found["kl"]
     batch = batch_of(REFERENCES)
     memory = policy.encode(batch.source, batch.source_mask)
@@ -61,13 +73,26 @@ def test_the_drift_is_exact_along_samples_of_the_policy(
     assert tokens == len(expected)
     assert total.item() == pytest.approx(sum(expected), rel=1e-6)
     assert not total.requires_grad
+    disorder = [
+        -sum(p * math.log(p) for p in torch.softmax(row, -1).tolist() if p > 0)
+        for row in (
+            policy.table[4 + n, NODE[sample[:t]]]
+            for n, sample in enumerate(samples)
+            for t in range(len(sample))
+        )
+    ]
+    assert found["entropy"][0].item() == pytest.approx(sum(disorder), rel=1e-6)
+    assert found["entropy"][1] == len(expected)
+    scores = BleuReward().score(trajectories_of(samples), batch)
+    assert found["reward"][0].item() == pytest.approx(scores.sum().item(), rel=1e-6)
+    assert found["reward"][1] == len(samples)
 
 
 def test_what_has_not_moved_has_not_drifted() -> None:
     policy = TabularPolicy(policy_table(0, rows=30))
-    (found, _), (nothing, _) = (divergence(policy, s, Clock()) for s in (policy, None))
+    (found, _), (nothing, _) = (sampled(policy, s, Clock()) for s in (policy, None))
     assert found["kl"][0] == 0
-    assert nothing == {}
+    assert set(nothing) == {"entropy", "reward"}
 
 
 def test_a_stage_measures_its_drift_from_the_policy_that_it_was_given(tiny_run: Path) -> None:
