@@ -92,7 +92,7 @@ class Noising(Proposal):
         noise = clock.uniform(stream, 2 * steps, batch, self.samples)
         coins, draws = noise[:steps].T, noise[steps:].T.contiguous()
         replaceable = mask & (target != batch.specials.eos)
-        changed = replaceable & (self.probabilities().to(target.device)[target] > coins.T)
+        changed = replaceable & (self.probabilities().to(target.device)[target] > coins)
         cumulative = self.distribution(batch.specials).cumsum(0).to(target.device)
         # a number below one must always fall on a word
         words = torch.searchsorted(cumulative, draws.double() * cumulative[-1], right=True)
