@@ -13,18 +13,24 @@ from hydra.utils import get_object
 
 from seqrl.build import (
     ConfigError,
+    asked_for,
     build_guards,
     build_settings,
+    build_with,
     check,
     files_hash,
     identity,
+    needed_stages,
+    network_node,
     plain,
     run_folder,
     stage_description,
     stage_networks,
+    starts_of,
 )
 from seqrl.cli.configuration import conf_folder
 from seqrl.training.guards import Guards
+from seqrl.training.pipeline import Start
 
 CONF = conf_folder()
 DATA = ["task.data_dir=.", "task.source=de", "task.target=en"]
@@ -59,6 +65,12 @@ def test_every_task_builds_with_every_algorithm(task: str, algorithm: str) -> No
 )
 def test_every_other_choice_builds(override: str) -> None:
     check(composed("algorithm=erac", "device=cpu", override))
+
+
+@pytest.mark.parametrize("schedule", names("schedule"))
+def test_every_schedule_builds(schedule: str) -> None:
+    choice = f"schedule@algorithm.truth={schedule}"
+    check(composed("algorithm=scheduled_sampling", choice, "device=cpu"))
 
 
 @pytest.mark.parametrize("proposal", names("proposal"))
@@ -303,6 +315,67 @@ def test_an_algorithm_is_given_the_networks_that_it_names() -> None:
     stages = config["algorithm"]["stages"]
     assert stage_networks(config, stages["actor"]) == ["policy"]
     assert stage_networks(config, stages["critic"]) == ["policy", "critic"]
+
+
+class Inner:
+    def __init__(self, *, policy: str, share: float, counts: str = "none") -> None:
+        self.given = (policy, share, counts)
+
+
+class Outer:
+    def __init__(self, *, inner: Inner, critic: str, policy: str = "own") -> None:
+        self.inner = inner
+        self.given = (critic, policy)
+
+
+def node_of(kind: type, **values: Any) -> dict[str, Any]:
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}", **values}
+
+
+def test_objects_inside_an_algorithm_are_given_what_they_ask_for() -> None:
+    """By name, at every depth, unless the configuration says something else."""
+    node = node_of(Outer, inner=node_of(Inner, share=0.5), policy="configured")
+    assert asked_for(node) == {"critic", "policy", "counts"}
+    made = build_with(node, {"policy": "p", "critic": "c", "counts": "n", "reward": "r"})
+    assert made.given == ("c", "configured")
+    assert made.inner.given == ("p", 0.5, "n")
+
+
+def test_a_stage_may_have_networks_of_its_own_and_change_those_of_the_model() -> None:
+    config = composed("algorithm=erac")
+    critic = config["algorithm"]["stages"]["critic"]
+    critic["networks"] = {"critic": {"dropout": 0.25}, "teacher": config["model"]["policy"]}
+    assert network_node(config, "critic", critic)["dropout"] == 0.25
+    assert network_node(config, "critic", critic)["attention"] == "mlp"
+    assert network_node(config, "teacher", critic) == config["model"]["policy"]
+    assert network_node(config, "critic", {})["dropout"] == 0.0
+    assert stage_networks(config, critic) == ["policy", "critic"], "nobody asks for a teacher"
+    before = stage_description(composed("algorithm=erac"), {**critic, "networks": {}}, "data")
+    assert stage_description(config, critic, "data") != before
+    critic["networks"] = {"policy": {"dropout": 0.1}}
+    with pytest.raises(ConfigError, match="policy is model's"):
+        check(config)
+
+
+def test_networks_come_from_stages_by_their_own_name_or_another() -> None:
+    config = composed("algorithm=erac")
+    joint = config["algorithm"]["stages"]["joint"]
+    assert starts_of(config, joint) == {
+        "policy": Start("actor", "policy"),
+        "critic": Start("critic", "critic"),
+    }
+    joint["from"] = {"policy": "actor", "critic": "actor.policy"}
+    assert starts_of(config, joint)["critic"] == Start("actor", "policy")
+    assert list(needed_stages(config)) == ["actor", "joint"], "nothing starts from the critic"
+    joint["from"] = {}
+    assert list(needed_stages(config)) == ["joint"]
+
+
+def test_what_is_neither_a_stage_nor_a_run_is_told(tmp_path: Path) -> None:
+    config = composed("algorithm=erac", f"outputs={tmp_path}")
+    config["algorithm"]["stages"]["joint"]["from"]["policy"] = f"{tmp_path}/nothing"
+    with pytest.raises(ConfigError, match="neither a stage of this algorithm nor a run's folder"):
+        check(config)
 
 
 def test_what_a_task_prepares_in_its_folder_is_not_part_of_the_corpus(tmp_path: Path) -> None:
