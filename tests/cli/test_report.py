@@ -26,7 +26,9 @@ def test_a_table_of_a_run(tiny_run: Path, capsys: pytest.CaptureFixture[str]) ->
             *("text", "erac", entry["label"], "test", "greedy", "1"),
             *values,
             f"{entry['length_ratio']:.3f}",
+            cells[-1],
         ]
+        assert 0 <= float(cells[-1]) < 5
     assert any(line.startswith("sacrebleu: nrefs:1|case:mixed") for line in lines)
 
 

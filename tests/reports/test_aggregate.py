@@ -42,6 +42,7 @@ def make_run(
     *,
     status: dict[str, Any] | None = None,
     signature: str = "v1",
+    seconds: float = 90,
 ) -> Path:
     """A run's folder; finished where there is a score."""
     folder.mkdir(parents=True)
@@ -60,7 +61,9 @@ def make_run(
             }
             for split, value in (("dev", bleu + 1), ("test", bleu))
         ]
-        (folder / "result.json").write_text(json.dumps({"status": "done", "scores": entries}))
+        stages = {name: {"seconds": 60 * n} for name, n in (("actor", 1), ("joint", seconds / 60))}
+        result = {"status": "done", "stages": stages, "scores": entries}
+        (folder / "result.json").write_text(json.dumps(result))
     return folder
 
 
@@ -171,7 +174,7 @@ def test_markdown_has_the_spread_the_signatures_and_what_is_missing(outputs: Pat
     cells = [cell.strip() for cell in lines[2].split(" | ")]
     assert cells == [
         *("| toy", "erac", "algorithm.tau=0.04", r"ER\|AC", "test", "beam5"),
-        *("2/3", "23.00 ± 4.24", "20.00", "26.00", "1.000 |"),
+        *("2/3", "23.00 ± 4.24", "20.00", "26.00", "1.000", "2.5 |"),
     ]
     assert "| 22.50 |" in lines[3].replace("  ", "")
     assert len({len(line) for line in lines[:4]}) == 1
@@ -184,10 +187,24 @@ def test_one_run_alone_has_no_spread_and_no_settings(tmp_path: Path) -> None:
     record = read_run(make_run(tmp_path / "seed1", configuration(1), 20.0))
     header, _, row, *rest = markdown(aggregate([record], splits=["test"])).splitlines()
     assert [cell.strip() for cell in header.strip("| ").split(" | ")] == [
-        *("task", "algorithm", "policy", "split", "decoding", "n", "bleu", "length ratio")
+        *(
+            "task",
+            "algorithm",
+            "policy",
+            "split",
+            "decoding",
+            "n",
+            "bleu",
+            "length ratio",
+            "minutes",
+        )
     ]
     assert "20.00" in row
-    assert rest == ["", "bleu: v1"]
+    assert rest == [
+        "",
+        "minutes: of training, the stages before included, whichever run trained them",
+        "bleu: v1",
+    ]
 
 
 def test_different_signatures_are_all_shown(tmp_path: Path) -> None:
@@ -206,21 +223,45 @@ def test_comma_separated_values_are_in_full(outputs: Path) -> None:
         "toy,erac,aaaa,algorithm.tau=0.04,joint,ER|AC,test,beam5,"
         f"bleu,23.0,{math.sqrt(18)},20.0,26.0,2,3,v1"
     )
-    assert lines[3].endswith("bleu,22.5,,22.5,22.5,1,1,v1")
-    assert len(lines) == 5  # bleu and the length ratio of both groups
+    assert lines[3].endswith("minutes,2.5,0.0,2.5,2.5,2,3,")
+    assert lines[4].endswith("bleu,22.5,,22.5,22.5,1,1,v1")
+    assert len(lines) == 7  # bleu, length ratio and minutes of both groups
 
 
 def test_latex_is_escaped(outputs: Path) -> None:
     records = [read_run(folder) for folder in find_runs([outputs])]
     lines = latex(aggregate(records, splits=["test"])).splitlines()
-    assert r"\begin{tabular}{llllllrrrrr}" in lines
+    assert r"\begin{tabular}{llllllrrrrrr}" in lines
     assert (
         r"toy & erac & algorithm.tau=0.04 & ER|AC & test & beam5 & 2/3 & 23.00 $\pm$ 4.24 & "
-        r"20.00 & 26.00 & 1.000 \\" in lines
+        r"20.00 & 26.00 & 1.000 & 2.5 \\" in lines
     )
     assert escaped("a_b & 50% \\ {~^}") == (
         r"a\_b \& 50\% \textbackslash{} \{\textasciitilde{}\textasciicircum{}\}"
     )
+
+
+def test_minutes_are_those_of_all_stages_up_to_the_policy(tmp_path: Path) -> None:
+    folders = [
+        make_run(tmp_path / f"seed{k}", configuration(k), 20.0, seconds=60 * k) for k in (1, 3)
+    ]
+    records = [read_run(folder) for folder in folders]
+    assert (records[1].minutes("actor"), records[1].minutes("joint")) == (1, 4)
+    (row,) = aggregate(records, splits=["test"])
+    assert row.minutes.values == (2, 4)
+
+
+def test_the_final_policies_alone_can_be_shown(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
+    result = json.loads((folder / "result.json").read_text())
+    before = [entry | {"stage": "actor", "label": "MLE"} for entry in result["scores"]]
+    result["scores"] = before + result["scores"]
+    (folder / "result.json").write_text(json.dumps(result))
+    records = [read_run(folder)]
+    shown = [(row.stage, row.split) for row in aggregate(records)]
+    assert shown == [("actor", "dev"), ("joint", "dev"), ("actor", "test"), ("joint", "test")]
+    shown = [(row.stage, row.split) for row in aggregate(records, final=True)]
+    assert shown == [("joint", "dev"), ("joint", "test")]
 
 
 def test_a_damaged_run_is_named(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--latex", action="store_true", help="print a tabular (needs booktabs)")
     parser.add_argument("--split", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--decoding", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("--final", action="store_true", help="only the last policy of each run")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the learning curves")
     return parser
 
@@ -60,7 +61,7 @@ def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
 
         plot_runs(records, chosen.plot)
         print(f"curves: {chosen.plot}", file=sys.stderr)
-    rows = aggregate(records, splits=chosen.split, decodings=chosen.decoding)
+    rows = aggregate(records, splits=chosen.split, decodings=chosen.decoding, final=chosen.final)
     unfinished = [record for record in records if record.status != "done"]
     if not rows:
         found = ", ".join(sorted({record.status for record in records}))

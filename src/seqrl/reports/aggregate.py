@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ class RunRecord:
     status   as `status.json` has it, `done` where there is a result
     reason   why it is not done, where that is known
     entries  the lines of `result.json`, none without it
+    seconds  of training, by stage in their order; none without it
     """
 
     folder: Path
@@ -38,6 +39,13 @@ class RunRecord:
     status: str
     reason: str
     entries: list[dict[str, Any]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def minutes(self, stage: str) -> float:
+        """Of training up to the end of the stage, whoever trained the stages before it."""
+        stages = list(self.seconds)
+        before = stages[: stages.index(stage) + 1] if stage in stages else []
+        return sum(self.seconds[name] for name in before) / 60
 
     @property
     def task(self) -> str:
@@ -101,6 +109,7 @@ class Row:
     settings    what sets the group apart from others of the same task and algorithm
     runs        of the group, finished or not
     scores      by name, the length ratio last
+    minutes     of training until the policy was there, the stages before it included
     signatures  of each score, more than one where the seeds' differ
     """
 
@@ -114,6 +123,7 @@ class Row:
     decoding: str
     runs: int
     scores: dict[str, Statistics]
+    minutes: Statistics
     signatures: dict[str, tuple[str, ...]]
 
     @property
@@ -157,7 +167,10 @@ def read_run(folder: Path) -> RunRecord:
         config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         if (folder / RESULT).is_file():
             result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            return RunRecord(folder, config, "done", "", result["scores"])
+            seconds = {
+                name: float(stage["seconds"]) for name, stage in result.get("stages", {}).items()
+            }
+            return RunRecord(folder, config, "done", "", result["scores"], seconds)
         status: dict[str, Any] = {}
         if (folder / STATUS).is_file():
             status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
@@ -201,14 +214,18 @@ def aggregate(
     *,
     splits: Sequence[str] = (),
     decodings: Sequence[str] = (),
+    final: bool = False,
 ) -> list[Row]:
     """Rows by task, split and decoding, then in the order of the runs and of their stages.
 
     splits, decodings  the only ones to show; none named: all
+    final              only the last policy of each run
     """
     groups = grouped(records)
     apart = distinguishing([group[0] for group in groups])
-    rows = [row for group, own in zip(groups, apart, strict=True) for row in _rows(group, own)]
+    rows = [
+        row for group, own in zip(groups, apart, strict=True) for row in _rows(group, own, final)
+    ]
     chosen = [
         row
         for row in rows
@@ -247,12 +264,18 @@ def _differing(family: Sequence[RunRecord]) -> list[str]:
     return list(kept.values())
 
 
-def _rows(group: Sequence[RunRecord], settings: dict[str, Any]) -> list[Row]:
+def _rows(group: Sequence[RunRecord], settings: dict[str, Any], final: bool) -> list[Row]:
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    minutes: dict[str, list[float]] = {}
     for record in group:
+        stages = list(dict.fromkeys(entry["stage"] for entry in record.entries))
+        shown = stages[-1:] if final else stages
+        for stage in shown:
+            minutes.setdefault(stage, []).append(record.minutes(stage))
         for entry in record.entries:
-            place = (entry["stage"], entry["split"], entry["decoding"])
-            cells.setdefault(place, []).append(entry)
+            if entry["stage"] in shown:
+                place = (entry["stage"], entry["split"], entry["decoding"])
+                cells.setdefault(place, []).append(entry)
     first = group[0]
     return [
         Row(
@@ -266,6 +289,7 @@ def _rows(group: Sequence[RunRecord], settings: dict[str, Any]) -> list[Row]:
             decoding=decoding,
             runs=len(group),
             scores=_scores(entries),
+            minutes=Statistics(tuple(minutes[stage])),
             signatures={
                 name: tuple(dict.fromkeys(entry["scores"][name]["signature"] for entry in entries))
                 for name in entries[0]["scores"]

@@ -64,7 +64,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
     writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        for name, score in row.scores.items():
+        for name, score in (row.scores | {"minutes": row.minutes}).items():
             writer.writerow(
                 {
                     "task": row.task,
@@ -90,9 +90,9 @@ def comma_separated(rows: Sequence[Row]) -> str:
 
 def notes(rows: Sequence[Row], unfinished: Sequence[RunRecord] = ()) -> list[str]:
     """What the numbers are, the signatures, and the runs that are missing."""
-    lines = []
+    lines = ["minutes: of training, the stages before included, whichever run trained them"]
     if any(row.n > 1 for row in rows):
-        lines.append("mean ± sample standard deviation over n seeds")
+        lines.insert(0, "mean ± sample standard deviation over n seeds")
     signatures: dict[str, dict[str, None]] = {}
     for row in rows:
         for name, texts in row.signatures.items():
@@ -117,14 +117,14 @@ def _cells(rows: Sequence[Row], plus_minus: str) -> tuple[list[str], list[list[s
     header = [*TEXT_COLUMNS, "n"]
     for name in names:
         header += [name, "min", "max"] if several else [name]
-    header.append("length ratio")
+    header += ["length ratio", "minutes"]
     body = []
     for row in rows:
         cells = [row.task, row.algorithm, settings_text(row.settings), row.label, row.split]
         cells += [row.decoding, str(row.n) if row.n == row.runs else f"{row.n}/{row.runs}"]
         for name in names:
             cells += _score_cells(row.scores.get(name), several, plus_minus)
-        cells.append(f"{row.scores[LENGTH_RATIO].mean:.3f}")
+        cells += [f"{row.scores[LENGTH_RATIO].mean:.3f}", f"{row.minutes.mean:.1f}"]
         body.append(cells)
     if not any(row.settings for row in rows):
         column = header.index("settings")
