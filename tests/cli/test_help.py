@@ -36,6 +36,7 @@ def test_it_lists_what_can_be_chosen(
     (tmp_path / "algorithm").mkdir()
     (tmp_path / "algorithm" / "mine.yaml").touch()
     text = shown(monkeypatch, capsys, "--help", f"--config-dir={tmp_path}")
+    text = text.replace(",\n" + " " * 14, ", ")
     listed = dict(re.findall(r"^  (\w+) +(\w+(?:, \w+)*)$", text, re.MULTILINE))
     groups = Groups([tmp_path])
     main = ("task", "algorithm", "model", "reward", "decoding", "trainer", "tracker", "experiment")

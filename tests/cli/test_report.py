@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -70,3 +71,27 @@ def test_torch_is_not_needed(tiny_run: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "False\n"
+
+
+def test_a_picture_of_no_known_kind_is_told(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tiny_run), "--plot", str(tmp_path / "curves.xyz")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"--plot {tmp_path / 'curves.xyz'}: Format 'xyz' is not supported")
+    assert len(error.splitlines()) == 1
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(tiny_run: Path) -> None:
+    """The pipe is closed before the table is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", "from seqrl.cli.report import main; raise SystemExit(main())"]
+        + [str(tiny_run)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

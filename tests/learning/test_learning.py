@@ -160,3 +160,31 @@ def test_a_slow_target_network_is_seen_in_the_bias(corpus: Path, outputs: Path) 
         biases[beta] = series(metrics, "critic", "dev/return_bias")[-1]
     assert biases[0.0001] < -0.6
     assert abs(biases[0.05]) < 0.3
+
+
+WARM = (
+    "task.budget.actor.epochs=5",
+    "task.budget.joint.epochs=4",
+    "task.budget.joint.optimizers.policy.lr=0.003",
+)
+FROM_SCRATCH = ("task.budget.actor.epochs=8",)
+LEARNERS: dict[str, tuple[str, ...]] = {
+    "data_noising": FROM_SCRATCH,
+    "scheduled_sampling": FROM_SCRATCH,
+    "gold": WARM,
+}
+"""What each algorithm is given to learn with; those with a warm start share the actor."""
+
+
+@pytest.mark.parametrize("algorithm", LEARNERS)
+def test_every_algorithm_raises_the_reward_of_its_samples(
+    algorithm: str, corpus: Path, outputs: Path
+) -> None:
+    """BLEU, which depends on the order; greedy outputs gain too."""
+    result, metrics = train(corpus, outputs, f"algorithm={algorithm}", *LEARNERS[algorithm])
+    *_, stage = result["stages"]
+    rewards = series(metrics, stage, "dev/reward")
+    scores = series(metrics, stage, "dev/bleu")
+    print(algorithm, [f"{r:.3f}" for r in rewards], [f"{s:.1f}" for s in scores])
+    assert rewards[-1] > rewards[0] + 0.1
+    assert scores[-1] > scores[0]

@@ -241,6 +241,20 @@ def test_latex_is_escaped(outputs: Path) -> None:
     )
 
 
+def test_seeds_of_one_corpus_are_one_row_however_its_folder_is_spelled(tmp_path: Path) -> None:
+    def run(group: str, seed: int, data_dir: str) -> Path:
+        config = configuration(seed)
+        config["task"]["data_dir"] = data_dir
+        return make_run(tmp_path / group / f"seed{seed}", config, 20.0)
+
+    folders = [run("aaaa", 1, "/data/a"), run("aaaa", 2, "../a"), run("bbbb", 1, "/data/b")]
+    rows = aggregate([read_run(folder) for folder in folders], splits=["test"])
+    assert [(row.n, row.settings) for row in rows] == [
+        (2, {"task.data_dir": "/data/a"}),
+        (1, {"task.data_dir": "/data/b"}),
+    ]
+
+
 def test_minutes_are_those_of_all_stages_up_to_the_policy(tmp_path: Path) -> None:
     folders = [
         make_run(tmp_path / f"seed{k}", configuration(k), 20.0, seconds=60 * k) for k in (1, 3)

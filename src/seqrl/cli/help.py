@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from seqrl.cli.configuration import Groups, conf_folder
+
+WIDTH = 100
 
 TEXT = """\
 usage: seqrl-train [GROUP=CHOICE ...] [KEY=VALUE ...] [OPTION ...]
@@ -48,9 +51,15 @@ def help_text(arguments: Sequence[str]) -> str:
     chosen = defaults()
     return TEXT.format(
         defaults=f"task={chosen['task']} algorithm={chosen['algorithm']}",
-        groups="\n".join(f"  {group:<11} {', '.join(groups.names(group))}" for group in chosen),
+        groups="\n".join(listed(group, groups.names(group)) for group in chosen),
         conf=conf_folder(),
     )
+
+
+def listed(group: str, names: Sequence[str]) -> str:
+    """A group and its choices, in lines of the screen's width."""
+    indent = f"  {group:<11} "
+    return fill(", ".join(names), WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
 
 
 def defaults() -> dict[str, str | None]:

@@ -7,6 +7,7 @@ in nothing but their seed are one row. The table is Markdown, if nothing else is
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     try:
         report(folders, chosen)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ReportError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
@@ -59,7 +63,10 @@ def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
     if chosen.plot:
         from seqrl.reports.curves import plot_runs
 
-        plot_runs(records, chosen.plot)
+        try:
+            plot_runs(records, chosen.plot)
+        except ValueError as error:  # no such kind of picture
+            raise ReportError(f"--plot {chosen.plot}: {error}") from None
         print(f"curves: {chosen.plot}", file=sys.stderr)
     rows = aggregate(records, splits=chosen.split, decodings=chosen.decoding, final=chosen.final)
     unfinished = [record for record in records if record.status != "done"]

@@ -192,12 +192,16 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 def grouped(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Runs that differ in nothing but their seed, by seed.
 
+    Neighbours, whose folders stand in one, have the same data however their folders are spelled.
     Raises ReportError where a group has two runs of a seed.
     """
     groups: dict[str, list[RunRecord]] = {}
+    neighbours: dict[str, str] = {}
     for record in records:
         key = json.dumps(record.settings, sort_keys=True, default=str)
-        groups.setdefault(key, []).append(record)
+        placeless = {k: v for k, v in record.settings.items() if not k.endswith("_dir")}
+        place = json.dumps([str(record.folder.resolve().parent), placeless], default=str)
+        groups.setdefault(neighbours.setdefault(place, key), []).append(record)
     for group in groups.values():
         group.sort(key=lambda record: record.seed)
         for first, second in pairwise(group):
