@@ -148,4 +148,4 @@ def without_repetitions(trajectories: Trajectories) -> Trajectories:
     same = (rows.unsqueeze(2) == rows.unsqueeze(1)).all(-1)  # [B, K, K]
     repeated = same.tril(-1).any(-1).flatten()
     mask = trajectories.mask & ~repeated.unsqueeze(1)
-    return replace(trajectories, mask=mask, given=trajectories.given & mask)
+    return replace(trajectories, mask=mask)
