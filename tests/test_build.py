@@ -78,6 +78,18 @@ def test_every_proposal_builds(proposal: str) -> None:
     check(composed("algorithm=raml", f"proposal@algorithm.proposal={proposal}", "device=cpu"))
 
 
+@pytest.mark.parametrize("baseline", names("baseline"))
+@pytest.mark.parametrize("algorithm", ["reinforce", "mixer"])
+def test_every_baseline_builds(algorithm: str, baseline: str) -> None:
+    """With an optimizer where it learns, and none where it does not."""
+    check(composed(f"algorithm={algorithm}", f"baseline@algorithm.baseline={baseline}"))
+
+
+def test_a_baseline_of_other_samples_needs_some() -> None:
+    with pytest.raises(ConfigError, match="LeaveOneOut needs at least 2 samples"):
+        check(composed("algorithm=reinforce", "algorithm.samples=1"))
+
+
 def test_every_target_of_the_configuration_exists() -> None:
     def targets(node: Any) -> list[str]:
         if isinstance(node, list):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from seqrl.schedules import Constant, Exponential, InverseSigmoid, Linear, Schedule, along
+from seqrl.schedules import Constant, Exponential, InverseSigmoid, Linear, Schedule, Stairs, along
 from seqrl.types import Clock
 
 
@@ -15,6 +15,10 @@ from seqrl.types import Clock
     [
         (Constant(value=0.3), {0: 0.3, 7: 0.3}),
         (Linear(start=1.0, slope=0.1, least=0.25), {0: 1.0, 3: 0.7, 7.5: 0.25, 100: 0.25}),
+        (
+            Stairs(start=22, height=3, width=5, least=1),
+            {0: 22, 4.9: 22, 5: 19, 34: 4, 35: 1, 99: 1},
+        ),
         (Exponential(k=0.5), {0: 1.0, 1: 0.5, 3: 0.125}),
         (InverseSigmoid(k=4), {0: 4 / 5, 4 * math.log(4): 0.5, 1e6: 0.0}),
         (InverseSigmoid(k=500), {0: 500 / 501, 2396: 0.80575}),
@@ -26,7 +30,14 @@ def test_values(schedule: Schedule, values: dict[float, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [Linear(slope=0.01), Exponential(k=0.9), InverseSigmoid(k=3), Constant(value=1)]
+    "schedule",
+    [
+        Linear(slope=0.01),
+        Stairs(height=0.1, width=7),
+        Exponential(k=0.9),
+        InverseSigmoid(k=3),
+        Constant(value=1),
+    ],
 )
 def test_none_rises(schedule: Schedule) -> None:
     values = [schedule.value(x / 4) for x in range(400)]
@@ -52,6 +63,8 @@ def test_a_path_is_straight_between_its_points() -> None:
     "make",
     [
         lambda: Linear(slope=-1),
+        lambda: Stairs(height=-1, width=1),
+        lambda: Stairs(height=1, width=0),
         lambda: Exponential(k=1.0),
         lambda: InverseSigmoid(k=0),
         lambda: Linear(slope=1, unit="steps"),

@@ -70,6 +70,30 @@ class Linear(Schedule):
         return max(self.least, self.start - self.slope * x)
 
 
+class Stairs(Schedule):
+    """start - height floor(x / width), but never below `least`: lower by `height` every `width`."""
+
+    def __init__(
+        self,
+        *,
+        start: float = 1.0,
+        height: float,
+        width: float,
+        least: float = 0.0,
+        unit: str = "updates",
+    ) -> None:
+        super().__init__(unit=unit)
+        require(height >= 0, f"height must not be negative, not {height}")
+        require(width > 0, f"width must be positive, not {width}")
+        self.start = start
+        self.height = height
+        self.width = width
+        self.least = least
+
+    def value(self, x: float) -> float:
+        return max(self.least, self.start - self.height * (x // self.width))
+
+
 class Exponential(Schedule):
     """k^x with 0 < k < 1 (Bengio et al. 2015)."""
 

@@ -136,6 +136,16 @@ class Trajectories:
         """[N], tokens including EOS."""
         return self.mask.sum(1)
 
+    @property
+    def drawn(self) -> Tensor:
+        """[N, T], true where the token was the policy's choice: neither given nor a forced EOS."""
+        chosen = self.mask & ~self.given
+        if self.cut is None:
+            return chosen
+        place = torch.arange(self.mask.shape[1], device=self.mask.device)
+        last = place == (self.length - 1).unsqueeze(1)
+        return chosen & ~(last & self.cut.unsqueeze(1))
+
 
 @dataclass(frozen=True)
 class Clock:

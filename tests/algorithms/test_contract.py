@@ -17,12 +17,18 @@ from seqrl import algorithms
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.algorithms.gold import GOLD
+from seqrl.algorithms.baselines import Learned, RunningMean
 from seqrl.algorithms.likelihood import MLE
+from seqrl.algorithms.mixer import Mixer
+from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.raml import RAML
+from seqrl.algorithms.reinforce import Reinforce
 from seqrl.models.lstm import LSTM
+from seqrl.proposals.mixing import Mixing
 from seqrl.proposals.perturbation import NGramReplacement
-from seqrl.proposals.sampling import Sampling
+from seqrl.proposals.sampling import Candidates, Sampling
 from seqrl.rewards.bleu import BleuReward
+from seqrl.schedules import Constant
 from seqrl.types import Clock
 from tabular import EOS, SIZE, SPECIALS, batch_of
 
@@ -53,9 +59,29 @@ def actor_critic(kind: type[CriticTraining]) -> CriticTraining:
     )
 
 
+def mixer() -> Mixer:
+    policy, prefix = network(0), Constant(value=0.5)
+    return Mixer(
+        policy=policy,
+        proposal=Mixing(prefix=prefix, samples=2),
+        reward=BleuReward(),
+        baseline=Learned(policy=policy),
+    )
+
+
 MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     MLE: lambda: MLE(policy=network(0)),
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
+    Reinforce: lambda: Reinforce(
+        policy=network(0),
+        proposal=Sampling(samples=3),
+        reward=BleuReward(),
+        baseline=RunningMean(),
+    ),
+    Mixer: mixer,
+    MinimumRisk: lambda: MinimumRisk(
+        policy=network(0), proposal=Candidates(samples=3), reward=BleuReward()
+    ),
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
     GOLD: lambda: GOLD(policy=network(0), renew_every=2),
