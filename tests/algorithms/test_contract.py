@@ -18,6 +18,9 @@ from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
+from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
+from seqrl.algorithms.vaml import VAML, SoftQLearning
+from seqrl.data.counts import TokenCounts
 from seqrl.models.lstm import LSTM
 from seqrl.proposals.perturbation import NGramReplacement
 from seqrl.proposals.sampling import Sampling
@@ -55,6 +58,20 @@ def actor_critic(kind: type[CriticTraining]) -> CriticTraining:
 MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     MLE: lambda: MLE(policy=network(0)),
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
+    LabelSmoothing: lambda: LabelSmoothing(
+        policy=network(0), counts=TokenCounts(REFERENCES, size=SIZE, bos=SPECIALS.bos)
+    ),
+    Distillation: lambda: Distillation(policy=network(0), teacher=network(1)),
+    SoftQLearning: lambda: SoftQLearning(
+        critic=network(1), proposal=NGramReplacement(), reward=BleuReward(), beta=0.2
+    ),
+    VAML: lambda: VAML(
+        policy=network(0),
+        critic=network(1),
+        proposal=NGramReplacement(),
+        reward=BleuReward(),
+        kappa=0.5,
+    ),
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
 }
@@ -182,7 +199,8 @@ def test_foreign_state_is_refused() -> None:
 
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
-NAMES |= {"gold", "seqgan"} | {kind.__name__.lower() for kind in MAKERS}
+NAMES |= {"gold", "seqgan", "distillation", "label_smoothing"}
+NAMES |= {kind.__name__.lower() for kind in MAKERS}
 
 
 def words_of(tree: ast.AST) -> set[str]:
