@@ -16,6 +16,7 @@ from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.token_targets import Distillation, LabelSmoothing, Places, mixed_terms
 from seqrl.data.counts import TokenCounts
+from seqrl.losses import tempered
 from seqrl.models.lstm import LSTM
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories
@@ -163,6 +164,20 @@ def test_distributions_are_asked_for_only_where_they_count() -> None:
     (places,) = asked
     assert isinstance(places, Tensor)
     assert places.nonzero().tolist() == [[0, 1], [2, 0]]
+
+
+def test_half_precision_logits_are_summed_in_single_precision() -> None:
+    scored, batch = scored_on(TabularPolicy(free_table(0).float()))
+    halved = replace(scored, logits=scored.logits.bfloat16())
+    exact = replace(scored, logits=halved.logits.float())
+    targets = distributions(tuple(batch.target.shape)).float()
+    for share in (0.5, torch.full(batch.target.shape, 0.5)):
+        found = mixed_terms(halved, share, lambda places: targets[places])
+        expected = mixed_terms(exact, share, lambda places: targets[places])
+        assert torch.equal(found, expected)
+    logits = halved.logits.detach()
+    assert torch.equal(tempered(logits, 0.7), torch.softmax(logits.float() / 0.7, -1))
+    assert tempered(logits.double(), 0.7).dtype == torch.float64
 
 
 # Label smoothing

@@ -21,7 +21,7 @@ from torch import Tensor
 from seqrl.algorithms.base import Scored
 from seqrl.algorithms.likelihood import MLE
 from seqrl.data.counts import TokenCounts
-from seqrl.losses import negative_cross_entropy
+from seqrl.losses import negative_cross_entropy, tempered
 from seqrl.models.base import Policy, repeat
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
@@ -125,6 +125,6 @@ class Distillation(MLE):
             memory = self.teacher.encode(batch.source, batch.source_mask)
             repeated = repeat(memory, len(batch), trajectories.group)
             features = self.teacher.features(repeated, trajectories.inputs)[places]
-            return torch.softmax(self.teacher.project(features) / self.temperature, dim=-1)
+            return tempered(self.teacher.project(features), self.temperature)
 
         return mixed_terms(scored, self.kappa, targets)

@@ -29,7 +29,7 @@ from seqrl.algorithms.critics import (
 from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.token_targets import Places, mixed_terms
-from seqrl.losses import reduce, token_log_probs
+from seqrl.losses import at_least_single, reduce, tempered, token_log_probs
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
@@ -99,11 +99,11 @@ class SoftQLearning(Algorithm):
 
     def judge(self, batch: Batch, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """Q [N, T, V] and the soft Bellman residuals [N, T], of tokens only."""
-        values = action_values(self.critic, batch, trajectories)
+        values = at_least_single(action_values(self.critic, batch, trajectories))
         ahead = values
         if self.target is not None:
             with torch.no_grad():
-                ahead = action_values(self.target, batch, trajectories)
+                ahead = at_least_single(action_values(self.target, batch, trajectories))
         targets = self.reward.increments(trajectories, batch) + self.following(ahead, trajectories)
         return values, chosen(values, trajectories) - targets
 
@@ -208,7 +208,7 @@ class VAML(RAML):
         @torch.no_grad()
         def targets(places: Places) -> Tensor:
             features = action_features(self.critic, batch, trajectories)[places]
-            return torch.softmax(self.critic.project(features) / self.value_tau, dim=-1)
+            return tempered(self.critic.project(features), self.value_tau)
 
         return mixed_terms(scored, share, targets)
 
