@@ -144,6 +144,64 @@ def test_numbers_at_the_top_reach_the_stages() -> None:
     assert composed("algorithm=ac")["algorithm"]["stages"]["joint"]["algorithm"]["tau"] == 0.0
 
 
+def test_values_and_the_policy_that_they_teach_have_one_critic_and_rewards_of_their_own() -> None:
+    for algorithm in ("vaml", "vaml_released"):
+        stages = composed(f"algorithm={algorithm}")["algorithm"]["stages"]
+        values, actor = stages["values"], stages["actor"]
+        assert values["networks"] == actor["networks"]
+        assert values["networks"]["critic"]["bar_specials"]
+        assert values["reward"]["scale"] == "reference_length"
+        assert actor["reward"]["scale"] == "none"
+        assert values["algorithm"]["tau"] == actor["algorithm"]["value_tau"] == 0.4
+        assert actor["from"] == {"critic": "values"}
+    assert actor["algorithm"]["tau"] == 1.0
+    assert values["algorithm"]["proposal"]["_target_"].endswith("TokenCorruption")
+    assert actor["algorithm"]["proposal"]["_target_"].endswith("NGramReplacement")
+    colder = composed("algorithm=vaml", "algorithm.tau=0.1")["algorithm"]["stages"]
+    assert {colder["values"]["algorithm"]["tau"], colder["actor"]["algorithm"]["tau"]} == {0.1}
+
+
+def test_a_choice_that_is_none_is_told_in_one_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        composed("algorithm=distillation", "algorithm.level=paragraph")
+    assert str(caught.value) == (
+        "algorithm.stages.student.algorithm: "
+        "Interpolation key 'algorithm.levels.paragraph' not found"
+    )
+
+
+@pytest.mark.parametrize("level", ["word", "sequence"])
+def test_a_teacher_is_a_stage_of_the_run_or_a_finished_run(level: str, tmp_path: Path) -> None:
+    config = composed("algorithm=distillation", f"algorithm.level={level}")
+    stages = config["algorithm"]["stages"]
+    check(config)
+    assert list(needed_stages(config)) == ["actor", "student"]
+    assert stage_networks(config, stages["student"]) == ["policy", "teacher"]
+    found = []
+    for place in ("here", "there"):
+        run = tmp_path / place
+        (run / "checkpoints" / "joint").mkdir(parents=True)
+        (run / "stages.json").write_text('{"actor": "a", "joint": "b"}')
+        (run / "checkpoints" / "joint" / "best.safetensors").write_bytes(b"weights")
+        teachers = composed("algorithm=erac", "model.hidden=64")
+        (run / "config.yaml").write_text(yaml.safe_dump(teachers))
+        config = composed(
+            "algorithm=distillation", f"algorithm.level={level}", f"algorithm.teacher={run}"
+        )
+        check(config)
+        assert list(needed_stages(config)) == ["student"]
+        stage = config["algorithm"]["stages"]["student"]
+        assert network_node(config, "teacher", stage)["hidden"] == 64
+        assert network_node(config, "policy", stage)["hidden"] == 128
+        description = stage_description(config, stage, "data")
+        assert str(run) not in str(description)
+        found.append((identity(config), description))
+    assert found[0] == found[1]
+    (run / "checkpoints" / "joint" / "best.safetensors").write_bytes(b"others")
+    assert identity(config) != found[0][0]
+    assert stage_description(config, stage, "data") != found[0][1]
+
+
 def test_a_stage_can_have_a_budget_and_a_seed_of_its_own() -> None:
     config = composed(
         "algorithm=erac",

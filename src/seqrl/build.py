@@ -20,6 +20,7 @@ from typing import Any, TypeVar, get_args
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 from torch import Tensor, nn
 
 from seqrl.data.batching import Batches
@@ -71,8 +72,14 @@ class Vocabularies:
 
 
 def plain(config: DictConfig) -> Config:
-    """The configuration as nested dicts with every interpolation resolved."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    """The configuration as nested dicts with every interpolation resolved.
+
+    ConfigError where one leads nowhere, as when a choice that it is made of is none.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        raise ConfigError(f"{error.full_key}: {error.msg}".splitlines()[0]) from None
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 

@@ -19,11 +19,14 @@ def reduce(values: Tensor, mask: Tensor, sentences: int) -> Tensor:
 def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
     """log p(y_t | y_<t, x) [N, T] from logits [N, T, V] and targets [N, T]."""
     flat = F.cross_entropy(
-        logits.flatten(0, 1).float() if logits.dtype != torch.float64 else logits.flatten(0, 1),
-        targets.flatten(),
-        reduction="none",
+        at_least_single(logits.flatten(0, 1)), targets.flatten(), reduction="none"
     )
     return -flat.view_as(targets)
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """The values in single precision, or as they are in double: half is too coarse to be summed."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def negative_cross_entropy(logits: Tensor, distribution: Tensor) -> Tensor:
@@ -31,7 +34,7 @@ def negative_cross_entropy(logits: Tensor, distribution: Tensor) -> Tensor:
 
     D must be zero where p is.
     """
-    return expectation(distribution.detach(), torch.log_softmax(logits, dim=-1))
+    return expectation(distribution.detach(), torch.log_softmax(at_least_single(logits), dim=-1))
 
 
 def weighted_nll(log_probs: Tensor, weights: Tensor, mask: Tensor, sentences: int) -> Tensor:
@@ -57,6 +60,11 @@ def entropy(log_probs: Tensor) -> Tensor:
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p || q) = sum_w p (log p - log q) in nats, [...] from log-probabilities [..., V]."""
     return expectation(log_p.exp(), log_p - log_q)
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """softmax(logits / temperature) [..., V]."""
+    return torch.softmax(at_least_single(logits) / temperature, dim=-1)
 
 
 def expectation(probabilities: Tensor, values: Tensor) -> Tensor:

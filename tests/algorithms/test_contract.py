@@ -23,6 +23,9 @@ from seqrl.algorithms.mixer import Mixer
 from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.reinforce import Reinforce
+from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
+from seqrl.algorithms.vaml import VAML, SoftQLearning
+from seqrl.data.counts import TokenCounts
 from seqrl.models.lstm import LSTM
 from seqrl.proposals.mixing import Mixing
 from seqrl.proposals.perturbation import NGramReplacement
@@ -81,6 +84,19 @@ MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     Mixer: mixer,
     MinimumRisk: lambda: MinimumRisk(
         policy=network(0), proposal=Candidates(samples=3), reward=BleuReward()
+    LabelSmoothing: lambda: LabelSmoothing(
+        policy=network(0), counts=TokenCounts(REFERENCES, size=SIZE, bos=SPECIALS.bos)
+    ),
+    Distillation: lambda: Distillation(policy=network(0), teacher=network(1)),
+    SoftQLearning: lambda: SoftQLearning(
+        critic=network(1), proposal=NGramReplacement(), reward=BleuReward(), beta=0.2
+    ),
+    VAML: lambda: VAML(
+        policy=network(0),
+        critic=network(1),
+        proposal=NGramReplacement(),
+        reward=BleuReward(),
+        kappa=0.5,
     ),
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
@@ -210,7 +226,8 @@ def test_foreign_state_is_refused() -> None:
 
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
-NAMES |= {"gold", "seqgan"} | {kind.__name__.lower() for kind in MAKERS}
+NAMES |= {"gold", "seqgan", "distillation", "label_smoothing"}
+NAMES |= {kind.__name__.lower() for kind in MAKERS}
 
 
 def words_of(tree: ast.AST) -> set[str]:

@@ -15,6 +15,7 @@ from seqrl.proposals.perturbation import (
     EditSampler,
     HammingSampler,
     NGramReplacement,
+    TokenCorruption,
     edit_counts,
     edit_tables,
     ordinary_words,
@@ -78,6 +79,7 @@ ALL = [
     NGramReplacement(samples=40, longest=2, replace_last=False, unk=True),
     HammingSampler(samples=40, tau=1.5, rescale=False),
     EditSampler(samples=40, tau=1.5, rescale=False),
+    TokenCorruption(samples=40),
 ]
 
 
@@ -417,3 +419,36 @@ def test_replacement_refuses_unusable_arguments() -> None:
         NGramReplacement(samples=0)
     with pytest.raises(ValueError, match="longest"):
         NGramReplacement(longest=0)
+
+
+def test_corrupted_tokens_are_independent_and_the_first_of_a_group_is_the_reference() -> None:
+    """Each word is kept with 1 - p + p / A, or becomes any other one with p / A."""
+    reference, p = (4, 6, EOS), 0.3
+    samples = draw(TokenCorruption(samples=6001, probability=p), batch_of([reference]))
+    rows = rows_of(samples.targets)
+    assert rows[0] == reference
+    strings = [(*words, EOS) for words in product(WORDS, repeat=2)]
+    found = Counter(rows[1:])
+    assert set(found) <= set(strings)
+    masses = [
+        math.prod((1 - p) * (v == w) + p / 3 for v, w in zip(y, reference[:-1], strict=False))
+        for y in strings
+    ]
+    assert sum(masses) == pytest.approx(1)
+    assert_fits([found[y] for y in strings], masses)
+
+
+def test_how_often_a_token_is_corrupted() -> None:
+    batch = batch_of(REFERENCES)
+    never = draw(TokenCorruption(samples=3, probability=0.0), batch)
+    assert torch.equal(never.targets, batch.target.repeat_interleave(3, dim=0))
+    assert torch.equal(never.given, never.mask)
+    always = draw(TokenCorruption(samples=3, probability=1.0), batch)
+    assert torch.equal(always.given[::3], always.mask[::3])
+    for copy in (1, 2):
+        assert torch.equal(always.given[copy::3], batch.target == EOS)
+    defaults = TokenCorruption()
+    assert (defaults.samples, defaults.probability) == (6, 0.2)
+    for options, message in (({"samples": 0}, "samples"), ({"probability": 1.2}, "probability")):
+        with pytest.raises(ValueError, match=message):
+            TokenCorruption(**options)

@@ -17,7 +17,6 @@ tau = 0 is the actor-critic of Bahdanau et al. (2016) without its delayed actor.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
+from seqrl.algorithms.critics import action_values, chosen, delayed, follow, incremental
 from seqrl.algorithms.diagnostics import trajectory_metrics
 from seqrl.losses import entropy, expectation, expected_signal, reduce
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
-from seqrl.rewards.base import PrefixReward, Reward
+from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories
 
 FORMS = ("paper", "released")
@@ -100,7 +100,7 @@ class PolicyEvaluation:
     def target_critic(self) -> Policy[Any, Any]:
         """The target network without dropout, a copy of the critic when it is first asked for."""
         if self.target is None:
-            self.target = copy.deepcopy(self.critic).requires_grad_(False).eval()
+            self.target = delayed(self.critic)
         return self.target
 
     def targets(
@@ -153,13 +153,9 @@ class PolicyEvaluation:
             loss = loss + self.lambda_var * reduce(spread, counted, sentences)
         return loss, torch.where(mask, error.detach(), 0.0)
 
-    @torch.no_grad()
     def follow(self) -> None:
         """phibar <- beta phi + (1 - beta) phibar."""
-        for slow, fast in zip(
-            self.target_critic().parameters(), self.critic.parameters(), strict=True
-        ):
-            slow.lerp_(fast, self.beta)
+        follow(self.target_critic(), self.critic, self.beta)
 
 
 class CriticTraining(Algorithm):
@@ -356,11 +352,6 @@ def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def chosen(values: Tensor, trajectories: Trajectories) -> Tensor:
-    """Q(y_<t, y_t) [N, T] of values [N, T, V]."""
-    return values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
-
-
 def propose(
     policy: Policy[Any, Any], proposal: Sampling, batch: Batch, clock: Clock
 ) -> tuple[Trajectories, Tensor]:
@@ -372,25 +363,7 @@ def propose(
     return trajectories, logits
 
 
-def action_values(critic: Policy[Any, Any], batch: Batch, trajectories: Trajectories) -> Tensor:
-    """Q(y_<t, w; y*) [N, T, V]; the critic reads BOS and the reference with its EOS."""
-    reference = torch.cat([batch.target_inputs[:, :1], batch.target], dim=1)
-    mask = torch.cat([batch.target_mask[:, :1], batch.target_mask], dim=1)
-    memory = critic.encode(reference, mask)
-    return critic.logits(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
-
-
 def with_rewards(future: Tensor, known: Tensor, batch: Batch) -> Tensor:
     """Q = r + F [N, T, V]; after EOS there is no future."""
     eos = torch.tensor([batch.specials.eos], device=future.device)
     return future.index_fill(-1, eos, 0.0) + known
-
-
-def incremental(reward: Reward) -> PrefixReward:
-    """The reward, if it has a value for every prefix."""
-    if not isinstance(reward, PrefixReward):
-        raise ValueError(
-            f"an actor-critic needs a reward for every token (bleu, edit), not "
-            f"{type(reward).__name__}, which only scores whole sequences"
-        )
-    return reward

@@ -86,6 +86,7 @@ class Scored:
     features   [N, T, H], with gradient
     logits     [N, T, V], with gradient
     log_probs  [N, T] of the targets, with gradient
+    clock      of the update
     """
 
     trajectories: Trajectories
@@ -93,6 +94,7 @@ class Scored:
     features: Tensor
     logits: Tensor
     log_probs: Tensor
+    clock: Clock
 
 
 class WeightedLikelihood(Algorithm):
@@ -149,7 +151,7 @@ class WeightedLikelihood(Algorithm):
         features = self.policy.features(repeated, trajectories.inputs)
         logits = self.policy.project(features)
         log_probs = token_log_probs(logits, trajectories.targets)
-        return Scored(trajectories, memory, features, logits, log_probs)
+        return Scored(trajectories, memory, features, logits, log_probs, clock)
 
     def loss(self, scored: Scored, weights: Tensor, batch: Batch) -> Tensor:
         """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""

@@ -27,8 +27,8 @@ class TokenCounts:
         for sequence in sequences:
             firsts += [bos, *sequence[:-1]]
             seconds += sequence
-        first = torch.tensor(firsts, dtype=torch.long)
-        second = torch.tensor(seconds, dtype=torch.long)
+        first = torch.tensor(firsts, dtype=torch.long, device="cpu")
+        second = torch.tensor(seconds, dtype=torch.long, device="cpu")
         pairs = torch.unique(first * size + second)
         self.size = size
         self.tokens = _counted(second, size)

@@ -75,6 +75,40 @@ class NGramReplacement(Proposal):
         return perturbed(torch.where(replaced, new, target), mask, replaced, batch, self.samples)
 
 
+class TokenCorruption(Proposal):
+    """The reference and K - 1 copies of it, each of whose tokens may be a random word.
+
+    Each token but EOS is replaced, independently, by a uniform ordinary word, which may be the
+    same one: what the code released with Dai et al. (2018) trains its oracle on.
+
+    samples      K, the reference included, which is each group's first
+    probability  of a token's replacement
+    """
+
+    def __init__(self, *, samples: int = 6, probability: float = 0.2) -> None:
+        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        require(0 <= probability <= 1, f"probability must lie in [0, 1], not {probability}")
+        self.samples = samples
+        self.probability = probability
+
+    def __call__(
+        self,
+        policy: Policy[Any, Any],
+        memory: Any,
+        batch: Batch,
+        reward: Reward | None,
+        clock: Clock,
+    ) -> Trajectories:
+        target, mask = grouped(batch, self.samples)
+        words = ordinary_words(policy.target_size, batch.specials).to(target.device)
+        steps = target.shape[1]
+        noise = clock.uniform("corruption", 2 * steps, batch, self.samples)
+        replaced = (self.probability > noise[:steps].T) & mask & (target != batch.specials.eos)
+        replaced[:: self.samples] = False
+        new = words[scaled(noise[steps:].T, torch.tensor(len(words)))]
+        return perturbed(torch.where(replaced, new, target), mask, replaced, batch, self.samples)
+
+
 class HammingSampler(Proposal):
     """Exact samples from exp(-d(y, y*) / tau) / Z, d the Hamming distance, |y| = |y*|.
 

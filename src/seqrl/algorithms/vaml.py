@@ -1,0 +1,226 @@
+"""Value augmented maximum likelihood (Dai, Xie & Hovy 2018, section 4.1): RAML token by token.
+
+The payoff distribution exp(R / tau) / Z of RAML is the optimal policy softmax(Q / tau) of an
+entropy-regularised problem whose rewards are the increments r_t of R (proposition 1 and
+corollary 1),
+
+    Q(y_<t, w; y*) = r(y_<t, w) + V(y_<t w),     V(s) = tau log sum_w exp(Q(s, w) / tau),
+
+without V after EOS. First a critic that reads the reference learns Q by soft Q-learning (eq. 16);
+then softmax(Q / tau) is the target of some of the tokens of RAML's trajectories.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqrl.algorithms.base import Algorithm, Scored
+from seqrl.algorithms.critics import (
+    action_features,
+    action_values,
+    chosen,
+    delayed,
+    follow,
+    incremental,
+)
+from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
+from seqrl.algorithms.raml import RAML
+from seqrl.algorithms.token_targets import Places, mixed_terms
+from seqrl.losses import at_least_single, reduce, tempered, token_log_probs
+from seqrl.models.base import Policy
+from seqrl.proposals.base import Proposal
+from seqrl.ranges import require
+from seqrl.rewards.base import Reward
+from seqrl.types import Batch, Clock, Trajectories
+
+
+class SoftQLearning(Algorithm):
+    """A critic of perturbed references, by the soft Bellman residual (eq. 16),
+
+        L = (1/N) sum_n sum_t [Q(y_<t, y_t) - (r_t + V(y_<=t))]^2,     V = 0 after EOS,
+
+    whose gradient goes through both Q and V (Baird 1995). Neither a policy nor the source has a
+    part in it.
+
+    proposal            perturbs references; there is no policy to sample from
+    tau                 temperature of V
+    terminal_bootstrap  the released code's V after EOS: not zero but that of the state after it,
+                        which nothing trains, wherever the batch has room for one; the loss then
+                        depends on how wide the trajectories are padded
+    beta                speed of a target network, of which V then comes, without gradient; none:
+                        eq. 16, without one
+    lambda_var          weight of the spread sum_w (Q - mean_w Q)^2 over the words that are actions
+    """
+
+    def __init__(
+        self,
+        *,
+        critic: Policy[Any, Any],
+        reward: Reward,
+        proposal: Proposal,
+        tau: float = 0.4,
+        terminal_bootstrap: bool = False,
+        beta: float | None = None,
+        lambda_var: float = 0.0,
+    ) -> None:
+        require(tau > 0, f"tau must be positive, not {tau}")
+        require(beta is None or 0 < beta <= 1, f"beta must lie in (0, 1] or be null, not {beta}")
+        require(lambda_var >= 0, f"lambda_var must not be negative, not {lambda_var}")
+        self.critic = critic
+        self.reward = incremental(reward)
+        self.proposal = proposal
+        self.tau = tau
+        self.terminal_bootstrap = terminal_bootstrap
+        self.beta = beta
+        self.lambda_var = lambda_var
+        self.target = None if beta is None else delayed(critic)
+        self._metrics: dict[str, Tensor] = {}
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"critic": self.critic}
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        trajectories = self.proposed(batch, clock)
+        values, errors = self.judge(batch, trajectories)
+        sentences = batch.total * trajectories.group
+        loss = reduce(errors.square(), trajectories.mask, sentences)
+        if self.lambda_var:
+            spread = actions(values, batch).var(-1, correction=0) * (values.shape[-1] - 2)
+            loss = loss + self.lambda_var * reduce(spread, trajectories.mask, sentences)
+        self._metrics = self.diagnostics(batch, trajectories, values.detach(), errors.detach())
+        return {"critic": loss}
+
+    @torch.no_grad()
+    def proposed(self, batch: Batch, clock: Clock) -> Trajectories:
+        return self.proposal(self.critic, None, batch, self.reward, clock)
+
+    def judge(self, batch: Batch, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """Q [N, T, V] and the soft Bellman residuals [N, T], of tokens only."""
+        values = at_least_single(action_values(self.critic, batch, trajectories))
+        ahead = values
+        if self.target is not None:
+            with torch.no_grad():
+                ahead = at_least_single(action_values(self.target, batch, trajectories))
+        targets = self.reward.increments(trajectories, batch) + self.following(ahead, trajectories)
+        return values, chosen(values, trajectories) - targets
+
+    def following(self, values: Tensor, trajectories: Trajectories) -> Tensor:
+        """V(y_<=t) [N, T], of the state that y_t leads to, from values [N, T, V]."""
+        states = self.tau * torch.logsumexp(values / self.tau, dim=-1)  # V(y_<t)
+        if not self.terminal_bootstrap:
+            states = torch.where(trajectories.mask, states, 0.0)
+        return torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], dim=1)
+
+    @torch.no_grad()
+    def diagnostics(
+        self, batch: Batch, trajectories: Trajectories, values: Tensor, errors: Tensor
+    ) -> dict[str, Tensor]:
+        """What tells how the critic is doing; Q's range is the first thing to go wrong."""
+        mask = trajectories.mask
+        least, most = actions(values, batch).aminmax(dim=-1)
+        return trajectory_metrics(
+            trajectories,
+            batch,
+            entropies=entropies_of(values / self.tau),
+            rewards=self.reward.score(trajectories, batch),
+        ) | {
+            "td_error": torch.where(mask, errors.abs(), 0.0).sum() / mask.sum(),
+            "q_min": least.masked_fill(~mask, float("inf")).min(),
+            "q_max": most.masked_fill(~mask, float("-inf")).max(),
+        }
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
+        """The mean absolute residual, and -log softmax(Q / tau) of the references' tokens."""
+        trajectories = self.proposed(batch, clock)
+        errors = self.judge(batch, trajectories)[1]
+        references = batch.reference_trajectories()
+        values = action_values(self.critic, batch, references)
+        log_probs = token_log_probs(values / self.tau, references.targets)
+        return {
+            "td_error": summed(errors.abs(), trajectories.mask),
+            "nll": summed(-log_probs, references.mask),
+        }
+
+    def after_update(self, clock: Clock) -> None:
+        if self.target is not None and self.beta is not None:
+            follow(self.target, self.critic, self.beta)
+
+    def metrics(self) -> dict[str, Tensor]:
+        return self._metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.target is None else {"target": self.target.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self.target is None:
+            return super().load_state_dict(state)
+        self.target.load_state_dict(state["target"])
+        return None
+
+
+class VAML(RAML):
+    """RAML some of whose tokens have the target softmax(Q / tau) (appendix B.2): of a token
+
+        J = -z sum_w softmax(Q(y_<t, .) / value_tau)(w) log p(w | y_<t) - (1 - z) log p(y_t | y_<t),
+
+    z ~ Bernoulli(kappa) for each token, and L = (1/B) sum_b sum_k w_bk sum_t J with RAML's weights
+    w. kappa = 0 is RAML, bit for bit. With the exact Q, kappa = 1 and w proportional to
+    exp(R / tau) over all sequences it is RAML too: softmax(Q / tau) is a conditional of the
+    payoff distribution.
+
+    critic     Q; frozen, without dropout
+    kappa      share of the tokens with softmax(Q / tau) as their target
+    value_tau  temperature that Q was learned with
+    tau        temperature of the weights; their rewards may have another scale than Q's
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy[Any, Any],
+        critic: Policy[Any, Any],
+        proposal: Proposal,
+        reward: Reward,
+        kappa: float = 0.2,
+        value_tau: float = 0.4,
+        tau: float = 0.4,
+        weighting: str = "reward",
+    ) -> None:
+        require(0 <= kappa <= 1, f"kappa must lie in [0, 1], not {kappa}")
+        require(value_tau > 0, f"value_tau must be positive, not {value_tau}")
+        super().__init__(
+            policy=policy, proposal=proposal, reward=reward, tau=tau, weighting=weighting
+        )
+        self.critic = critic.requires_grad_(False).eval()
+        self.kappa = kappa
+        self.value_tau = value_tau
+
+    def terms(self, scored: Scored, batch: Batch) -> Tensor:
+        trajectories = scored.trajectories
+        steps = trajectories.targets.shape[1]
+        noise = scored.clock.uniform("targets", steps, batch, trajectories.group).T
+        share = (noise < self.kappa).to(scored.log_probs.dtype)
+
+        @torch.no_grad()
+        def targets(places: Places) -> Tensor:
+            features = action_features(self.critic, batch, trajectories)[places]
+            return tempered(self.critic.project(features), self.value_tau)
+
+        return mixed_terms(scored, share, targets)
+
+
+def actions(values: Tensor, batch: Batch) -> Tensor:
+    """Values [N, T, V - 2] of the words that are actions: all but padding and BOS."""
+    words = torch.arange(values.shape[-1] - 2, device=values.device)
+    for barred in sorted((batch.specials.pad, batch.specials.bos)):
+        words = words + (words >= barred)
+    return values.index_select(-1, words)
+
+
+def summed(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum and number of values [N, T] where the mask is true."""
+    return torch.where(mask, values, 0.0).sum(), mask.sum()
