@@ -16,9 +16,15 @@ import seqrl
 from seqrl import algorithms
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.algorithms.erpo import ERPO
+from seqrl.algorithms.interpolation import Interpolation
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
+from seqrl.algorithms.spg import SPG
 from seqrl.models.lstm import LSTM
+from seqrl.proposals.candidates import Candidates
+from seqrl.proposals.guided import RewardGuided
+from seqrl.proposals.mixture import TokenMixture
 from seqrl.proposals.perturbation import NGramReplacement
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
@@ -52,9 +58,32 @@ def actor_critic(kind: type[CriticTraining]) -> CriticTraining:
     )
 
 
+def erpo() -> ERPO:
+    """On its way from perturbations to samples, which the clock of `update` passes."""
+    return ERPO(
+        policy=network(0),
+        perturbation=NGramReplacement(),
+        sampling=Candidates(),
+        reward=BleuReward(),
+        path=[{"alpha": 0, "beta": 0.4, "steps": 3}, {"alpha": 0.5, "beta": 0.1}],
+    )
+
+
+def interpolation() -> Interpolation:
+    return Interpolation(
+        policy=network(0),
+        proposal=TokenMixture(),
+        reward=BleuReward(),
+        lambdas=[0.3, 0.4, 0.3],
+    )
+
+
 MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     MLE: lambda: MLE(policy=network(0)),
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
+    SPG: lambda: SPG(policy=network(0), proposal=RewardGuided(), reward=BleuReward()),
+    ERPO: erpo,
+    Interpolation: interpolation,
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
 }
@@ -182,7 +211,7 @@ def test_foreign_state_is_refused() -> None:
 
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
-NAMES |= {"gold", "seqgan"} | {kind.__name__.lower() for kind in MAKERS}
+NAMES |= {"gold", "seqgan", "interpolation"} | {kind.__name__.lower() for kind in MAKERS}
 
 
 def words_of(tree: ast.AST) -> set[str]:

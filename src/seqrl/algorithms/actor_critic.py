@@ -30,7 +30,7 @@ from seqrl.losses import entropy, expectation, expected_signal, reduce
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
-from seqrl.rewards.base import PrefixReward, Reward
+from seqrl.rewards.base import Reward, incremental
 from seqrl.types import Batch, Clock, Trajectories
 
 FORMS = ("paper", "released")
@@ -184,7 +184,7 @@ class CriticTraining(Algorithm):
         known_rewards: bool = False,
     ) -> None:
         self.policy = policy.requires_grad_(False)
-        self.reward = incremental(reward)
+        self.reward = incremental(reward, "an actor-critic")
         self.proposal = proposal
         self.evaluation = PolicyEvaluation(
             critic=critic,
@@ -384,13 +384,3 @@ def with_rewards(future: Tensor, known: Tensor, batch: Batch) -> Tensor:
     """Q = r + F [N, T, V]; after EOS there is no future."""
     eos = torch.tensor([batch.specials.eos], device=future.device)
     return future.index_fill(-1, eos, 0.0) + known
-
-
-def incremental(reward: Reward) -> PrefixReward:
-    """The reward, if it has a value for every prefix."""
-    if not isinstance(reward, PrefixReward):
-        raise ValueError(
-            f"an actor-critic needs a reward for every token (bleu, edit), not "
-            f"{type(reward).__name__}, which only scores whole sequences"
-        )
-    return reward
