@@ -121,7 +121,7 @@ class TabularReward(PrefixReward):
         return self.increments(trajectories, batch).sum(1)
 
     def lookahead(self, prefix: Tensor, batch: Batch, group: int, vocabulary: int) -> Tensor:
-        inputs = torch.cat([torch.full_like(batch.target[:, :1], BOS), prefix], dim=1)
+        inputs = torch.cat([torch.full((len(prefix), 1), BOS), prefix], dim=1)
         row = batch.target[:, 0].repeat_interleave(group)
         return self.table[row, nodes_of(inputs)[:, -1]]
 
@@ -244,3 +244,35 @@ def assert_fits(counts: Sequence[int], probabilities: Sequence[float]) -> None:
     part = 2 / (9 * degrees)
     bound = degrees * (1 - part + 3.09 * math.sqrt(part)) ** 3  # Wilson and Hilferty 1931
     assert statistic < bound, f"chi-square {statistic:.1f} of {degrees} degrees, bound {bound:.1f}"
+
+
+COPIES = 512
+"""Of a policy with `dyadic_table`, so many samples can hold every sequence in proportion to p."""
+
+
+def dyadic_table(seed: int, rows: int = SIZE) -> Tensor:
+    """Logits [rows, nodes, V] of choices with probabilities 1/2, 1/4, 1/8, 1/8 in random order.
+
+    Before the last step there is no choice but EOS, so that no sequence's end is forced.
+    """
+    table = torch.full((rows, NODES, SIZE), BARRED, dtype=torch.float64)
+    generator = seeded(seed)
+    for row, prefix in product(range(rows), PREFIXES):
+        if len(prefix) == STEPS - 1:
+            table[row, NODE[prefix], EOS] = 0.0
+            continue
+        order = torch.randperm(4, generator=generator)
+        chances = torch.tensor([1 / 2, 1 / 4, 1 / 8, 1 / 8], dtype=torch.float64)[order]
+        table[row, NODE[prefix], [EOS, *WORDS]] = chances.log()
+    return table
+
+
+def copies(logits: Tensor) -> list[tuple[int, ...]]:
+    """COPIES sequences, each COPIES * p(y) times, of a policy with `dyadic_table`'s logits."""
+    found: list[tuple[int, ...]] = []
+    for y in SEQUENCES:
+        count = sequence_log_prob(logits, y, forced=False).exp().item() * COPIES
+        assert abs(count - round(count)) < 1e-6
+        found += [y] * round(count)
+    assert len(found) == COPIES
+    return found

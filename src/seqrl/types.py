@@ -177,6 +177,11 @@ class Clock:
         start = batch.offset * group
         return noise[:, start : start + len(batch) * group]
 
+    def shared(self, stream: str, steps: int) -> Tensor:
+        """[steps] numbers in [0, 1) that all sentences of an update share, on the CPU."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.update, stream))
+        return torch.rand(steps, generator=generator)
+
 
 def derived_seed(*parts: object) -> int:
     """A 63-bit seed that depends on every part and on their order."""

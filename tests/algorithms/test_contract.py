@@ -16,20 +16,26 @@ import seqrl
 from seqrl import algorithms
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
-from seqrl.algorithms.gold import GOLD
 from seqrl.algorithms.baselines import Learned, RunningMean
+from seqrl.algorithms.erpo import ERPO
+from seqrl.algorithms.gold import GOLD
+from seqrl.algorithms.interpolation import Interpolation
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.mixer import Mixer
 from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.reinforce import Reinforce
+from seqrl.algorithms.spg import SPG
 from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
 from seqrl.algorithms.vaml import VAML, SoftQLearning
 from seqrl.data.counts import TokenCounts
 from seqrl.models.lstm import LSTM
+from seqrl.proposals.candidates import Candidates
+from seqrl.proposals.guided import RewardGuided
 from seqrl.proposals.mixing import Mixing
+from seqrl.proposals.mixture import TokenMixture
 from seqrl.proposals.perturbation import NGramReplacement
-from seqrl.proposals.sampling import Candidates, Sampling
+from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
 from seqrl.schedules import Constant
 from seqrl.types import Clock
@@ -72,6 +78,26 @@ def mixer() -> Mixer:
     )
 
 
+def erpo() -> ERPO:
+    """On its way from perturbations to samples, which the clock of `update` passes."""
+    return ERPO(
+        policy=network(0),
+        perturbation=NGramReplacement(),
+        sampling=Candidates(),
+        reward=BleuReward(),
+        path=[{"alpha": 0, "beta": 0.4, "steps": 3}, {"alpha": 0.5, "beta": 0.1}],
+    )
+
+
+def interpolation() -> Interpolation:
+    return Interpolation(
+        policy=network(0),
+        proposal=TokenMixture(),
+        reward=BleuReward(),
+        lambdas=[0.3, 0.4, 0.3],
+    )
+
+
 MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     MLE: lambda: MLE(policy=network(0)),
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
@@ -84,6 +110,7 @@ MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     Mixer: mixer,
     MinimumRisk: lambda: MinimumRisk(
         policy=network(0), proposal=Candidates(samples=3), reward=BleuReward()
+    ),
     LabelSmoothing: lambda: LabelSmoothing(
         policy=network(0), counts=TokenCounts(REFERENCES, size=SIZE, bos=SPECIALS.bos)
     ),
@@ -98,6 +125,9 @@ MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
         reward=BleuReward(),
         kappa=0.5,
     ),
+    SPG: lambda: SPG(policy=network(0), proposal=RewardGuided(), reward=BleuReward()),
+    ERPO: erpo,
+    Interpolation: interpolation,
     CriticTraining: lambda: actor_critic(CriticTraining),
     ActorCritic: lambda: actor_critic(ActorCritic),
     GOLD: lambda: GOLD(policy=network(0), renew_every=2),
@@ -228,6 +258,7 @@ def test_foreign_state_is_refused() -> None:
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
 NAMES |= {"gold", "seqgan", "distillation", "label_smoothing"}
 NAMES |= {kind.__name__.lower() for kind in MAKERS}
+NAMES |= {"gold", "seqgan", "interpolation"} | {kind.__name__.lower() for kind in MAKERS}
 
 
 def words_of(tree: ast.AST) -> set[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqrl.algorithms.base import likelihood
 from seqrl.algorithms.mrt import MinimumRisk
-from seqrl.proposals.sampling import Candidates
+from seqrl.proposals.candidates import Candidates
 from seqrl.rewards.base import Reward
 from seqrl.rewards.bleu import BleuReward
 from seqrl.types import Batch, Clock, Trajectories

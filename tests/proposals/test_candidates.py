@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqrl.proposals.sampling import Candidates, Sampling
+from seqrl.proposals.candidates import Candidates
+from seqrl.proposals.sampling import Sampling
 from seqrl.types import Batch, Clock, Trajectories
 from tabular import (
     BOS,

@@ -99,7 +99,7 @@ def test_a_share_is_each_references_own() -> None:
 
 
 def test_less_is_given_as_the_stage_goes_on() -> None:
-    proposal = Mixing(prefix=Linear(slope=2.0, unit="stage"))
+    proposal = Mixing(prefix=Linear(slope=0.02, unit="percent"))
     batch = batch_of(REFERENCES[:1])
     found = [
         proposal.given_tokens(batch, Clock(fraction=x)).item() for x in (0, 0.1, 0.2, 0.4, 0.5, 1)

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
-from seqrl.algorithms.critics import action_values, chosen, delayed, follow, incremental
+from seqrl.algorithms.critics import action_values, chosen, delayed, follow
 from seqrl.algorithms.diagnostics import trajectory_metrics
 from seqrl.losses import entropy, expectation, expected_signal, reduce
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
-from seqrl.rewards.base import Reward
+from seqrl.rewards.base import Reward, incremental
 from seqrl.types import Batch, Clock, Trajectories
 
 FORMS = ("paper", "released")
@@ -180,7 +180,7 @@ class CriticTraining(Algorithm):
         known_rewards: bool = False,
     ) -> None:
         self.policy = policy.requires_grad_(False)
-        self.reward = incremental(reward)
+        self.reward = incremental(reward, "an actor-critic")
         self.proposal = proposal
         self.evaluation = PolicyEvaluation(
             critic=critic,

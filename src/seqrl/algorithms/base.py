@@ -193,6 +193,13 @@ class WeightedLikelihood(Algorithm):
         return self._metrics
 
 
+def self_normalised(logits: Tensor, trajectories: Trajectories) -> Tensor:
+    """Softmax [N, 1] of logits [N] over each sentence's K trajectories; absent ones get nothing."""
+    absent = ~trajectories.mask.any(1)
+    grouped = logits.masked_fill(absent, float("-inf")).view(-1, trajectories.group)
+    return torch.softmax(grouped, dim=1).view(-1, 1)
+
+
 def likelihood(policy: Policy[Any, Any], batch: Batch) -> Tensor:
     """The maximum likelihood loss -(1/B) sum_b log p(y*_b | x_b), with dropout of its own."""
     memory = policy.encode(batch.source, batch.source_mask)

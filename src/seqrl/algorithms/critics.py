@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from seqrl.models.base import Policy, repeat
-from seqrl.rewards.base import PrefixReward, Reward
 from seqrl.types import Batch, Trajectories
 
 
@@ -41,13 +40,3 @@ def follow(slow: Policy[Any, Any], fast: Policy[Any, Any], speed: float) -> None
     """phibar <- beta phi + (1 - beta) phibar, beta being the speed; 1 is no target network."""
     for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
         old.lerp_(new, speed)
-
-
-def incremental(reward: Reward) -> PrefixReward:
-    """The reward, if it has a value for every prefix."""
-    if not isinstance(reward, PrefixReward):
-        raise ValueError(
-            f"a critic needs a reward for every token (bleu, edit), not "
-            f"{type(reward).__name__}, which only scores whole sequences"
-        )
-    return reward

@@ -53,6 +53,12 @@ def trajectory_metrics(
     return found
 
 
+def weighted_nll_per_token(log_probs: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
+    """Mean of -log p [N, T] over tokens under weights [N, T] or [N, 1] that are not negative."""
+    nll = -torch.where(mask, log_probs, 0.0) * weights
+    return nll.sum() / (mask * weights).sum()
+
+
 def mean(values: Tensor, present: Tensor) -> Tensor:
     """Of values [N] where `present` [N] is true; 0 of none."""
     return torch.where(present, values, 0).sum() / present.sum().clamp(min=1)

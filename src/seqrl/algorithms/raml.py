@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import WeightedLikelihood
+from seqrl.algorithms.base import WeightedLikelihood, self_normalised
+from seqrl.algorithms.diagnostics import weighted_nll_per_token
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
@@ -51,18 +52,12 @@ class RAML(WeightedLikelihood):
         self.weighting = weighting
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
-        group = trajectories.group
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
         if self.weighting == "uniform":
-            return torch.full_like(log_probs[:, :1], 1 / group)
-        absent = ~trajectories.mask.any(1)
-        logits = (rewards / self.tau).masked_fill(absent, float("-inf"))
-        weights: Tensor = torch.softmax(logits.view(-1, group), dim=1).view(-1, 1)
-        return weights
+            return torch.full_like(log_probs[:, :1], 1 / trajectories.group)
+        return self_normalised(rewards / self.tau, trajectories)
 
     def diagnostics(
         self, trajectories: Trajectories, log_probs: Tensor, weights: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        mask = trajectories.mask
-        nll = -torch.where(mask, log_probs, 0.0) * weights
-        return {"nll_per_token": nll.sum() / (mask * weights).sum()}
+        return {"nll_per_token": weighted_nll_per_token(log_probs, weights, trajectories.mask)}

@@ -24,7 +24,6 @@ from seqrl.algorithms.critics import (
     chosen,
     delayed,
     follow,
-    incremental,
 )
 from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.algorithms.raml import RAML
@@ -33,7 +32,7 @@ from seqrl.losses import at_least_single, reduce, tempered, token_log_probs
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
-from seqrl.rewards.base import Reward
+from seqrl.rewards.base import Reward, incremental
 from seqrl.types import Batch, Clock, Trajectories
 
 
@@ -70,7 +69,7 @@ class SoftQLearning(Algorithm):
         require(beta is None or 0 < beta <= 1, f"beta must lie in (0, 1] or be null, not {beta}")
         require(lambda_var >= 0, f"lambda_var must not be negative, not {lambda_var}")
         self.critic = critic
-        self.reward = incremental(reward)
+        self.reward = incremental(reward, "soft Q-learning")
         self.proposal = proposal
         self.tau = tau
         self.terminal_bootstrap = terminal_bootstrap

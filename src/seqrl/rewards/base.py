@@ -70,3 +70,15 @@ class PrefixReward(Reward):
         empty = self.increments(trajectories, batch) - chosen  # R(empty), at the first step
         ahead[:, 0] += empty[:, :1]
         return ahead.masked_fill_(~trajectories.mask.unsqueeze(-1), 0.0)
+
+
+def incremental(reward: Reward | None, asker: str) -> PrefixReward:
+    """The reward, if it has a value for every prefix, which `asker` (a noun) cannot do without."""
+    if not isinstance(reward, PrefixReward):
+        found = (
+            "and there is none"
+            if reward is None
+            else f"not {type(reward).__name__}, which only scores whole sequences"
+        )
+        raise ValueError(f"{asker} needs a reward for every token (bleu, edit), {found}")
+    return reward

@@ -1,0 +1,62 @@
+"""The softmax policy gradient (Ding & Soricut 2017)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqrl.algorithms.base import WeightedLikelihood, self_normalised
+from seqrl.algorithms.diagnostics import weighted_nll_per_token
+from seqrl.models.base import Policy
+from seqrl.proposals.base import Proposal
+from seqrl.ranges import require
+from seqrl.rewards.base import Reward, incremental
+from seqrl.types import Batch, Trajectories
+
+LEVELS = ("token", "sequence")
+
+
+class SPG(WeightedLikelihood):
+    """Ascends V = log E_p[exp(scale R(y, y*))], whose gradient is
+
+        E_q[grad log p(y | x)],    q(y) proportional to p(y | x) exp(scale R(y, y*)),
+
+    estimated on K trajectories, L = -(1/B) sum_b sum_k w_bk log p(y_bk | x_b), of
+
+    level `token`     a proposal that samples q, or what comes near it, token by token: w = 1/K
+                      (`RewardGuided`, which has the paper's weights of the reward instead of
+                      `scale`)
+    level `sequence`  samples of p: w = softmax over the K of scale R
+
+    scale  what the reward is multiplied by at the level of sequences
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy[Any, Any],
+        proposal: Proposal,
+        reward: Reward,
+        level: str = "token",
+        scale: float = 1.0,
+    ) -> None:
+        require(level in LEVELS, f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+        require(scale > 0, f"scale must be positive, not {scale}")
+        if level == "token":
+            incremental(reward, "the softmax policy gradient at the level of tokens")
+        super().__init__(policy=policy, proposal=proposal, reward=reward)
+        self.level = level
+        self.scale = scale
+
+    def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
+        rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
+        if self.level == "token":
+            return torch.full_like(log_probs[:, :1], 1 / trajectories.group)
+        return self_normalised(rewards * self.scale, trajectories)
+
+    def diagnostics(
+        self, trajectories: Trajectories, log_probs: Tensor, weights: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        return {"nll_per_token": weighted_nll_per_token(log_probs, weights, trajectories.mask)}
