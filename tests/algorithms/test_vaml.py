@@ -271,6 +271,7 @@ def test_the_target_network_follows_and_gives_the_values_ahead() -> None:
     for n, y in enumerate(SEQUENCES):
         expected = torch.stack(residuals(critic.table[4], slow[4], y, 4))
         torch.testing.assert_close(errors[n, : len(y)], expected, rtol=0, atol=1e-12)
+    assert not any(p.requires_grad for p in algorithm.target.parameters())
     assert soft_q().state_dict() == {}
     torch.testing.assert_close(algorithm.state_dict()["target"]["table"], slow)
 
@@ -332,6 +333,14 @@ def test_dev_losses_and_reported_numbers() -> None:
     assert metrics["q_max"].item() == visited.max().item()
     assert metrics["q_min"].item() == visited.min().item()
     assert metrics["reward"].item() == pytest.approx(RETURNS.mean().item())
+    log_p = [
+        torch.log_softmax(critic.table[row, NODE[y[:t]]] / TAU, 0)
+        for row in ROWS
+        for y in SEQUENCES
+        for t in range(len(y))
+    ]
+    disorder = -sum((each.exp() * each).sum().item() for each in log_p) / len(log_p)
+    assert metrics["entropy"].item() == pytest.approx(disorder)
 
 
 def test_a_reward_of_whole_sequences_will_not_do() -> None:
