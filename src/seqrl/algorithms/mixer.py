@@ -25,7 +25,7 @@ class Mixer(Reinforce):
     R being the reward of the whole sequence, given tokens included. s falls in the course of the
     stage, see `Mixing`. At w_xe = 1 and s the reference's length it is maximum likelihood.
 
-    w_xe  weight of the cross-entropy, in [0, 1]; Ranzato et al.: 0.5
+    w_xe  weight of the cross-entropy, in [0, 1]; 0.5 in the code of Ranzato et al.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class MinimumRisk(WeightedLikelihood):
         risk = (1/B) sum_b sum_{y in S_b} Q(y) Delta(y, y*),
         Q(y) = p(y | x)^alpha / sum_{y' in S} p(y' | x)^alpha,
 
-    p including EOS (Shen et al., eqs. 13 and 14). Its gradient is that of a weighted likelihood
+    p including EOS. Its gradient is that of a weighted likelihood
     with w = alpha Q(y) (R(y) - E_Q R), detached. Absent candidates are in no S.
 
     proposal  of S: see `Candidates`
