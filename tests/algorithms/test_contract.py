@@ -81,7 +81,9 @@ def interpolation() -> Interpolation:
 MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
     MLE: lambda: MLE(policy=network(0)),
     RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
-    SPG: lambda: SPG(policy=network(0), proposal=RewardGuided(), reward=BleuReward()),
+    SPG: lambda: SPG(
+        policy=network(0), guided=RewardGuided(), candidates=Candidates(), reward=BleuReward()
+    ),
     ERPO: erpo,
     Interpolation: interpolation,
     CriticTraining: lambda: actor_critic(CriticTraining),
