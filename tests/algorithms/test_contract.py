@@ -125,7 +125,9 @@ MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
         reward=BleuReward(),
         kappa=0.5,
     ),
-    SPG: lambda: SPG(policy=network(0), proposal=RewardGuided(), reward=BleuReward()),
+    SPG: lambda: SPG(
+        policy=network(0), guided=RewardGuided(), candidates=Candidates(), reward=BleuReward()
+    ),
     ERPO: erpo,
     Interpolation: interpolation,
     CriticTraining: lambda: actor_critic(CriticTraining),

@@ -63,7 +63,7 @@ def erpo(
     return ERPO(
         policy=policy,
         perturbation=perturbation or NGramReplacement(samples=4),
-        sampling=sampling or Candidates(samples=4),
+        sampling=sampling or Candidates(samples=3),
         reward=reward or BleuReward(),
         **options,
     )
@@ -135,7 +135,7 @@ def test_the_objective_is_told_of_samples_alone() -> None:
     policy, batch = TabularPolicy(policy_table(0, rows=9)), batch_of(REFERENCES)
     assert "objective" not in metrics_of(erpo(policy, alpha=0.0, beta=0.4), batch)
     options = {"alpha": 0.5, "beta": 0.25, "scale": 2.0}
-    found = metrics_of(erpo(policy, sampling=Candidates(samples=4), **options), batch)
+    found = metrics_of(erpo(policy, sampling=Candidates(samples=3), **options), batch)
     expected = metrics_of(
         erpo(policy, sampling=Candidates(samples=3, reference=False), **options), batch
     )

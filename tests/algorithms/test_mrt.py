@@ -165,7 +165,7 @@ def test_absent_candidates_are_as_if_they_were_not() -> None:
 def test_duplicates_are_removed_before_normalising() -> None:
     """Samples with repetitions, and the distinct ones by hand."""
     policy, batch, reward = TabularPolicy(policy_table(0)), batch_of([(4, EOS)]), BleuReward()
-    proposal = Candidates(samples=30, max_length=STEPS)
+    proposal = Candidates(samples=30, distinct=True, max_length=STEPS)
     memory = policy.encode(batch.source, batch.source_mask)
     drawn = proposal(policy, memory, batch, None, Clock())
     rows = [tuple(y[y != 0].tolist()) for y in drawn.targets[drawn.mask.any(1)]]  # without padding
@@ -184,7 +184,7 @@ def test_parts_add_up_to_the_whole(rows: int) -> None:
     clock = Clock(update=7, seed=3)
     algorithm = MinimumRisk(
         policy=policy,
-        proposal=Candidates(samples=6, max_length=STEPS),
+        proposal=Candidates(samples=6, distinct=True, max_length=STEPS),
         reward=BleuReward(),
         alpha=0.5,
         lambda_mle=0.2,

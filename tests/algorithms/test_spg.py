@@ -42,7 +42,9 @@ class Constant(Reward):
 
 
 def spg(policy: TabularPolicy, proposal: Proposal, reward: Reward | None = None, **options) -> SPG:  # type: ignore[no-untyped-def]
-    return SPG(policy=policy, proposal=proposal, reward=reward or BleuReward(), **options)
+    """With the same proposal at both levels."""
+    reward = reward or BleuReward()
+    return SPG(policy=policy, guided=proposal, candidates=proposal, reward=reward, **options)
 
 
 def loss_and_gradient(
@@ -185,8 +187,21 @@ def test_tokens_need_a_reward_for_every_token_and_sequences_do_not() -> None:
     with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Constant, which only"):
         spg(policy, RewardGuided(), Constant())
     with pytest.raises(ValueError, match=r"every token \(bleu, edit\), and there is none"):
-        SPG(policy=policy, proposal=RewardGuided(), reward=None)  # type: ignore[arg-type]
+        SPG(policy=policy, guided=RewardGuided(), candidates=Candidates(), reward=None)  # type: ignore[arg-type]
     spg(policy, Candidates(), Constant(), level="sequence")
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_each_level_has_its_proposal(level: str) -> None:
+    proposals = {"token": RewardGuided(), "sequence": Candidates()}
+    algorithm = SPG(
+        policy=TabularPolicy(policy_table(0)),
+        guided=proposals["token"],
+        candidates=proposals["sequence"],
+        reward=BleuReward(),
+        level=level,
+    )
+    assert algorithm.proposal is proposals[level]
 
 
 def test_unusable_arguments_are_refused() -> None:

@@ -35,7 +35,7 @@ def draw(
 
 
 def candidates(**options: Any) -> Candidates:
-    return Candidates(**({"samples": 12, "max_length": STEPS} | options))
+    return Candidates(**({"samples": 12, "distinct": True, "max_length": STEPS} | options))
 
 
 def all_rows(drawn: Trajectories) -> list[tuple[int, ...]]:

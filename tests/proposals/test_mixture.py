@@ -186,14 +186,14 @@ def test_each_row_can_draw_for_itself() -> None:
 
 
 def test_truth_past_its_end_is_the_end() -> None:
-    """A sentence that the policy has kept from its end goes on to the next turn of the truth."""
-    proposal = mixture((0.5, 0.5, 0.0), max_length=8)
-    batch = many([(4, EOS)], 1)
-    rows = {
-        rows_of(draw(proposal, batch, TabularPolicy(SURE), clock=Clock(update=u)).targets)[0]
-        for u in range(60)
-    }
-    assert {(4, *[6] * n, EOS) for n in range(4)} <= rows <= {(4, *[6] * n, EOS) for n in range(7)}
+    """A sentence that the policy has kept from its end goes on to the next turn of the truth,
+    within the width of the longest reference and beyond it."""
+    proposal = mixture((0.5, 0.5, 0.0), max_length=8, per_row=True)
+    batch = many([(4, EOS), (4, 4, 4, EOS)], 300)
+    found = draw(proposal, batch, TabularPolicy(SURE))
+    rows = set(rows_of(found.targets)[:300])
+    assert {(4, *[6] * n, EOS) for n in range(5)} <= rows <= {(4, *[6] * n, EOS) for n in range(7)}
+    assert torch.equal(found.mask, found.targets != PAD)
 
 
 def test_what_is_given_is_the_truths() -> None:
@@ -313,6 +313,15 @@ def test_without_a_gain_all_words_are_alike() -> None:
     chances = torch.softmax(logits, -1)
     assert chances[:, [PAD, BOS]].tolist() == [[0, 0]] * 2
     torch.testing.assert_close(chances[:, [1, *range(3, 7)]], torch.full((2, 5), 0.2))
+
+
+def test_a_gain_that_is_tiny_beside_the_changes_counts_as_any_other() -> None:
+    rewards = torch.full((SIZE, NODES, SIZE), -0.5)
+    rewards[..., 5] += 6e-8  # the next number in single precision
+    logits = TokenMixture().reward_logits(
+        TabularReward(rewards), torch.tensor([[4]]), batch_of([(4, EOS)]), SIZE
+    )
+    assert (logits[0, 5] - logits[0, 6]).item() == pytest.approx(20, abs=1e-5)
 
 
 def test_the_penalty_of_an_early_end() -> None:

@@ -23,21 +23,23 @@ class SPG(WeightedLikelihood):
 
         E_q[grad log p(y | x)],    q(y) proportional to p(y | x) exp(scale R(y, y*)),
 
-    estimated on K trajectories, L = -(1/B) sum_b sum_k w_bk log p(y_bk | x_b), of
+    estimated on K trajectories, L = -(1/B) sum_b sum_k w_bk log p(y_bk | x_b).
 
-    level `token`     a proposal that samples q, or what comes near it, token by token: w = 1/K
-                      (`RewardGuided`, which has the paper's weights of the reward instead of
-                      `scale`)
-    level `sequence`  samples of p: w = softmax over the K of scale R
-
-    scale  what the reward is multiplied by at the level of sequences
+    level       `token`: trajectories of `guided`, sampled from q token by token, or from what
+                comes near it: w = 1/K. `sequence`: those of `candidates`, samples of p:
+                w = softmax over the K of scale R
+    guided      the proposal at the level of tokens; its weights of the reward, in place of
+                `scale`, are the paper's
+    candidates  the proposal at the level of sequences
+    scale       what the reward is multiplied by at the level of sequences
     """
 
     def __init__(
         self,
         *,
         policy: Policy[Any, Any],
-        proposal: Proposal,
+        guided: Proposal,
+        candidates: Proposal,
         reward: Reward,
         level: str = "token",
         scale: float = 1.0,
@@ -46,7 +48,9 @@ class SPG(WeightedLikelihood):
         require(scale > 0, f"scale must be positive, not {scale}")
         if level == "token":
             incremental(reward, "the softmax policy gradient at the level of tokens")
-        super().__init__(policy=policy, proposal=proposal, reward=reward)
+        super().__init__(
+            policy=policy, proposal=guided if level == "token" else candidates, reward=reward
+        )
         self.level = level
         self.scale = scale
 
