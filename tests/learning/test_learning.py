@@ -171,6 +171,16 @@ FROM_SCRATCH = ("task.budget.actor.epochs=8",)
 LEARNERS: dict[str, tuple[str, ...]] = {
     "data_noising": FROM_SCRATCH,
     "scheduled_sampling": FROM_SCRATCH,
+    "label_smoothing": FROM_SCRATCH,
+    "distillation": FROM_SCRATCH,
+    "vaml": ("task.budget.actor.epochs=12",),
+    "erpo": FROM_SCRATCH,
+    "spg": ("task.budget.actor.epochs=14", "algorithm.guided.drop=0.2"),
+    "interpolation": FROM_SCRATCH,
+    "reinforce": WARM,
+    "scst": WARM,
+    "mixer": WARM,
+    "mrt": (*WARM, "algorithm.samples=8"),
     "gold": WARM,
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
@@ -185,6 +195,5 @@ def test_every_algorithm_raises_the_reward_of_its_samples(
     *_, stage = result["stages"]
     rewards = series(metrics, stage, "dev/reward")
     scores = series(metrics, stage, "dev/bleu")
-    print(algorithm, [f"{r:.3f}" for r in rewards], [f"{s:.1f}" for s in scores])
     assert rewards[-1] > rewards[0] + 0.1
-    assert scores[-1] > scores[0]
+    assert scores[-1] > scores[0] + 5

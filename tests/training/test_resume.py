@@ -117,6 +117,19 @@ def same_weights(first: Path, second: Path) -> None:
         pytest.param("erac", [21], id="erac-after-the-critics-first-update"),
         pytest.param("erac", [5, 18, 22, 4], id="erac-four-times"),
         pytest.param("ac", [47], id="ac-in-joint"),
+        pytest.param("data_noising", [7], id="data-noising"),
+        pytest.param("scheduled_sampling", [13], id="scheduled-sampling"),
+        pytest.param("label_smoothing", [11], id="label-smoothing"),
+        pytest.param("distillation", [33], id="distillation-in-student"),
+        pytest.param("vaml", [8, 21], id="vaml-in-both"),
+        pytest.param("erpo", [9, 6], id="erpo-at-both-ends"),
+        pytest.param("spg", [7], id="spg"),
+        pytest.param("reinforce", [27], id="reinforce"),
+        pytest.param("reinforce baseline@algorithm.baseline=running_mean", [31], id="running-mean"),
+        pytest.param("scst", [24], id="scst"),
+        pytest.param("mixer", [26, 9], id="mixer-twice"),
+        pytest.param("mrt", [33], id="mrt"),
+        pytest.param("gold algorithm.renew_every=4", [26], id="gold-between-copies"),
         *(
             pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)
             for algorithm, total in (("mle", 19), ("raml", 19), ("ac", 59), ("erac", 59))
@@ -132,10 +145,11 @@ def test_a_stopped_run_continues_bit_for_bit(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    overrides = f"algorithm={algorithm}".split()
     monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
-    code, whole = train(configured(corpus, tmp_path / "whole", f"algorithm={algorithm}"))
+    code, whole = train(configured(corpus, tmp_path / "whole", *overrides))
     assert code == 0
-    config = configured(corpus, tmp_path / "pieces", f"algorithm={algorithm}")
+    config = configured(corpus, tmp_path / "pieces", *overrides)
     stopped = train_in_pieces(config, pieces, monkeypatch)
     same_weights(whole, stopped)
     assert (whole / "metrics.jsonl").read_bytes() == (stopped / "metrics.jsonl").read_bytes()
