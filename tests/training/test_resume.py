@@ -122,13 +122,11 @@ def same_weights(first: Path, second: Path) -> None:
         pytest.param("label_smoothing", [11], id="label-smoothing"),
         pytest.param("distillation", [33], id="distillation-in-student"),
         pytest.param("vaml", [8, 21], id="vaml-in-both"),
-        pytest.param("erpo", [9, 6], id="erpo-at-both-ends"),
-        pytest.param("spg", [7], id="spg"),
         pytest.param("reinforce", [27], id="reinforce"),
         pytest.param("reinforce baseline@algorithm.baseline=running_mean", [31], id="running-mean"),
         pytest.param("scst", [24], id="scst"),
         pytest.param("mixer", [26, 9], id="mixer-twice"),
-        pytest.param("mrt", [33], id="mrt"),
+        pytest.param("mrt trainer.guards=null", [33], id="mrt"),
         pytest.param("gold algorithm.renew_every=4", [26], id="gold-between-copies"),
         *(
             pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)
