@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.decoding.rollout import rollout, sampler
-from seqrl.models.base import Policy, dropout, repeat
-from seqrl.proposals.base import Proposal
+from seqrl.decoding.rollout import sampler
+from seqrl.models.base import Policy
+from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
 from seqrl.rewards.base import PrefixReward, Reward, incremental
-from seqrl.types import Batch, Clock, Trajectories, shift_right
+from seqrl.types import Batch, Clock, Trajectories
 
 
-class RewardGuided(Proposal):
+class RewardGuided(Sampling):
     """K samples per source, token by token from (Ding & Soricut 2017)
 
         q~(y_t) proportional to p(y_t | y_<t, x) exp(w_t dr_t(y_t)),
@@ -50,21 +50,17 @@ class RewardGuided(Proposal):
         max_length: int = 50,
         dropout: bool = False,
     ) -> None:
-        require(samples >= 1, f"samples must be at least 1, not {samples}")
+        super().__init__(
+            samples=samples, extra_length=extra_length, max_length=max_length, dropout=dropout
+        )
         require(0 <= weight <= 1e30, f"weight must lie in [0, 1e30], not {weight}")
         require(0 <= drop <= 1, f"drop must lie in [0, 1], not {drop}")
         require(repeat_penalty >= 0, f"repeat_penalty must not be negative, not {repeat_penalty}")
         require(eos_penalty >= 0, f"eos_penalty must not be negative, not {eos_penalty}")
-        require(extra_length >= 0, f"extra_length must not be negative, not {extra_length}")
-        require(max_length >= 1, f"max_length must be at least 1, not {max_length}")
-        self.samples = samples
         self.weight = weight
         self.drop = drop
         self.repeat_penalty = repeat_penalty
         self.eos_penalty = eos_penalty
-        self.extra_length = extra_length
-        self.max_length = max_length
-        self.dropout = dropout
 
     def __call__(
         self,
@@ -75,7 +71,7 @@ class RewardGuided(Proposal):
         clock: Clock,
     ) -> Trajectories:
         known = incremental(reward, "sampling by the reward")
-        longest = min(batch.target.shape[1] + self.extra_length, self.max_length)
+        longest = self.longest(batch)
         draw = sampler(clock.uniform("guided", longest, batch, self.samples))
         dropped = clock.uniform("dropped", longest, batch, self.samples) < self.drop
 
@@ -84,17 +80,7 @@ class RewardGuided(Proposal):
             weights = (~dropped[t]).to(changes.dtype) * self.weight
             return draw(t, guided(logits, changes, weights), prefix)
 
-        with dropout(policy, self.dropout):
-            tokens, mask = rollout(
-                policy,
-                repeat(memory, len(batch), self.samples),
-                rows=len(batch) * self.samples,
-                max_length=longest,
-                choose=choose,
-            )
-        inputs = shift_right(tokens, batch.specials.bos)
-        given, cut = torch.zeros_like(mask), mask[:, longest - 1 :].any(1)
-        return Trajectories(inputs, tokens, mask, given, group=self.samples, cut=cut)
+        return self.written(policy, memory, batch, longest, choose)
 
     def changes(
         self, reward: PrefixReward, prefix: Tensor, batch: Batch, vocabulary: int

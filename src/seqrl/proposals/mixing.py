@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqrl.decoding.rollout import rollout, sampler
-from seqrl.models.base import Policy, dropout, repeat
+from seqrl.decoding.rollout import sampler
+from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.schedules import Schedule
-from seqrl.types import Batch, Clock, Trajectories, shift_right
+from seqrl.types import Batch, Clock, Trajectories
 
 
 class Mixing(Sampling):
@@ -66,19 +67,11 @@ class Mixing(Sampling):
                 return drawn
             return torch.where(t < given_tokens, reference[:, t], drawn)
 
-        with dropout(policy, self.dropout):
-            tokens, mask = rollout(
-                policy,
-                repeat(memory, len(batch), self.samples),
-                rows=len(reference),
-                max_length=longest,
-                choose=choose,
-            )
-        place = torch.arange(tokens.shape[1], device=tokens.device)
-        given = mask & (place < given_tokens.unsqueeze(1))
-        cut = (mask & ~given)[:, longest - 1 :].any(1)
-        inputs = shift_right(tokens, batch.specials.bos)
-        return Trajectories(inputs, tokens, mask, given, group=self.samples, cut=cut)
+        found = self.written(policy, memory, batch, longest, choose)
+        place = torch.arange(found.mask.shape[1], device=found.mask.device)
+        given = found.mask & (place < given_tokens.unsqueeze(1))
+        cut = (found.mask & ~given)[:, longest - 1 :].any(1)
+        return replace(found, given=given, cut=cut)
 
     def given_tokens(self, batch: Batch, clock: Clock) -> Tensor:
         """s [B]."""

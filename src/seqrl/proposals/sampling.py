@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from seqrl.decoding.rollout import rollout, sampler
+from seqrl.decoding.rollout import Choose, rollout, sampler
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
@@ -51,13 +51,19 @@ class Sampling(Proposal):
     ) -> Trajectories:
         longest = self.longest(batch)
         noise = clock.uniform("sampling", longest, batch, self.samples)
+        return self.written(policy, memory, batch, longest, sampler(noise))
+
+    def written(
+        self, policy: Policy[Any, Any], memory: Any, batch: Batch, longest: int, choose: Choose
+    ) -> Trajectories:
+        """K trajectories per source of the tokens that `choose` chooses, cut at `longest`."""
         with dropout(policy, self.dropout):
             tokens, mask = rollout(
                 policy,
                 repeat(memory, len(batch), self.samples),
                 rows=len(batch) * self.samples,
                 max_length=longest,
-                choose=sampler(noise),
+                choose=choose,
             )
         inputs = shift_right(tokens, batch.specials.bos)
         given, cut = torch.zeros_like(mask), mask[:, longest - 1 :].any(1)
