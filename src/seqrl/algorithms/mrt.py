@@ -1,4 +1,4 @@
-"""Minimum risk training (Shen et al. 2015)."""
+"""Minimum risk training (Shen et al. 2016)."""
 
 from __future__ import annotations
 
