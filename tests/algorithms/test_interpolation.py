@@ -157,6 +157,14 @@ def test_when_truth_has_nothing_left_nothing_is_put_back() -> None:
     assert algorithm.mixture.shares == pytest.approx((0.06, 0.0, 0.94))
 
 
+def test_steps_that_rounding_makes_uneven_end_at_zero() -> None:
+    """0.3 - 0.1 - 0.1 - 0.1 is not zero in binary."""
+    algorithm = interpolation(lambdas=[0.0, 0.3, 0.7], delta=0.1)
+    assert [worsen(algorithm) for _ in range(3)] == [Decision.RESTORE] * 3
+    assert algorithm.mixture.shares[1] == 0
+    assert worsen(algorithm) is Decision.CONTINUE
+
+
 def test_a_score_counts_under_its_own_shares_only() -> None:
     """After a change the first score is compared with nothing; a tie and a rise change nothing."""
     algorithm = interpolation()

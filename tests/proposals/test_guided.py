@@ -113,7 +113,7 @@ def test_each_sample_and_step_drops_the_reward_by_itself() -> None:
     table[..., 4], table[..., 5] = 0.0, -30.0
     bonus = torch.zeros(SIZE, NODES, SIZE).double()
     bonus[..., 5] = 1.0
-    proposal = RewardGuided(samples=20000, drop=0.6, max_length=STEPS)
+    proposal = RewardGuided(samples=20000, weight=1e4, drop=0.6, max_length=STEPS)
     drawn = draw(proposal, TabularPolicy(table), batch_of([(4, EOS)]), TabularReward(bonus))
     found = Counter(rows_of(drawn.targets))
     chance = {4: 0.6, 5: 0.4}

@@ -77,7 +77,7 @@ class Interpolation(WeightedLikelihood):
     def changed(self) -> tuple[float, float, float]:
         """The shares after the next change."""
         own, truth, reward = self.mixture.shares
-        left = max(0.0, truth - self.delta)
+        left = truth - self.delta
         left = left if left > NEGLIGIBLE else 0.0
         if self.changes % (self.reward_steps + 1) == 0:
             return 1.0 - left - reward, left, reward

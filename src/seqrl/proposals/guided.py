@@ -29,9 +29,9 @@ class RewardGuided(Sampling):
     increment, the policy choosing among equals ("bang-bang").
 
     samples         K
-    weight          of the reward, where it is not dropped. BLEU's brevity penalty makes
-                    the first increments of a long sentence very small, exp(-19) of 20 words:
-                    a weight of 10,000 does not lift them
+    weight          of the reward, where it is not dropped; the paper has 10,000. BLEU's
+                    brevity penalty makes the first increments of a long sentence smaller than
+                    that can lift, exp(-19) of 20 words
     drop            probability that it is dropped
     repeat_penalty  less reward for the token that was emitted before
     eos_penalty     less reward for EOS after fewer words than the first reference has
@@ -42,8 +42,8 @@ class RewardGuided(Sampling):
         self,
         *,
         samples: int = 1,
-        weight: float = 1e4,
-        drop: float = 0.6,
+        weight: float = 1e30,
+        drop: float = 0.2,
         repeat_penalty: float = 0.0,
         eos_penalty: float = 0.0,
         extra_length: int = 10,
