@@ -15,6 +15,7 @@ from seqrl.proposals.perturbation import NGramReplacement
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import Reward
 from seqrl.rewards.bleu import BleuReward
+from seqrl.rewards.edit import EditReward
 from seqrl.types import Batch, Clock, Trajectories
 from tabular import (
     COPIES,
@@ -210,3 +211,21 @@ def test_unusable_arguments_are_refused() -> None:
         spg(policy, Sampling(), level="word")
     with pytest.raises(ValueError, match="scale"):
         spg(policy, Sampling(), scale=0.0)
+
+
+@pytest.mark.parametrize(
+    ("reward", "level"),
+    [
+        (BleuReward(), "token"),
+        (EditReward(distance="hamming"), "token"),
+        (EditReward(distance="edit"), "sequence"),
+        (Constant(), "sequence"),
+    ],
+)
+def test_the_level_is_that_at_which_the_reward_leads_to_the_reference(
+    reward: Reward, level: str
+) -> None:
+    policy = TabularPolicy(policy_table(0))
+    algorithm = SPG(policy=policy, guided=RewardGuided(), candidates=Candidates(), reward=reward)
+    assert algorithm.level == level
+    assert isinstance(algorithm.proposal, RewardGuided if level == "token" else Candidates)

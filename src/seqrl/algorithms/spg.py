@@ -12,7 +12,7 @@ from seqrl.algorithms.diagnostics import weighted_nll_per_token
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
-from seqrl.rewards.base import Reward, incremental
+from seqrl.rewards.base import PrefixReward, Reward, incremental
 from seqrl.types import Batch, Trajectories
 
 LEVELS = ("token", "sequence")
@@ -27,7 +27,8 @@ class SPG(WeightedLikelihood):
 
     level       `token`: trajectories of `guided`, sampled from q token by token, or from what
                 comes near it: w = 1/K. `sequence`: those of `candidates`, samples of p:
-                w = softmax over the K of scale R
+                w = softmax over the K of scale R. None: of tokens, where the reward's increments
+                lead to the reference (`PrefixReward.leads`), else of sequences
     guided      the proposal at the level of tokens; its weights of the reward, in place of
                 `scale`, are the paper's
     candidates  the proposal at the level of sequences
@@ -41,9 +42,12 @@ class SPG(WeightedLikelihood):
         guided: Proposal,
         candidates: Proposal,
         reward: Reward,
-        level: str = "token",
+        level: str | None = None,
         scale: float = 1.0,
     ) -> None:
+        if level is None:
+            leads = isinstance(reward, PrefixReward) and reward.leads
+            level = "token" if leads else "sequence"
         require(level in LEVELS, f"level must be one of {', '.join(LEVELS)}, not {level!r}")
         require(scale > 0, f"scale must be positive, not {scale}")
         if level == "token":

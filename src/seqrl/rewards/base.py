@@ -37,7 +37,12 @@ class Reward(ABC):
 
 
 class PrefixReward(Reward):
-    """A reward that is defined for unfinished sequences too: R(prefix) = R(prefix + EOS)."""
+    """A reward that is defined for unfinished sequences too: R(prefix) = R(prefix + EOS).
+
+    leads  whether whoever takes the greatest increment at every step comes to a good sequence
+    """
+
+    leads: bool = True
 
     @abstractmethod
     def increments(self, trajectories: Trajectories, batch: Batch) -> Tensor:

@@ -24,6 +24,9 @@ class EditReward(MetricReward):
 
     distance  `edit` or `hamming`, see `seqrl.metrics.edit`
 
+    Increments of the Hamming distance lead to the reference. Those of the edit distance do not:
+    any later word of the reference pays as much as the next one, and is paid for afterwards.
+
     The empty sentence's reward is minus the length of the shortest reference, and it is
     part of the first increment.
     """
@@ -35,6 +38,7 @@ class EditReward(MetricReward):
             f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}",
         )
         self.distance = distance
+        self.leads = distance == "hamming"
 
     def prefixes(
         self,
