@@ -186,9 +186,15 @@ def test_reported_numbers() -> None:
 def test_tokens_need_a_reward_for_every_token_and_sequences_do_not() -> None:
     policy = TabularPolicy(policy_table(0, rows=9))
     with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Constant, which only"):
-        spg(policy, RewardGuided(), Constant())
+        spg(policy, RewardGuided(), Constant(), level="token")
     with pytest.raises(ValueError, match=r"every token \(bleu, edit\), and there is none"):
-        SPG(policy=policy, guided=RewardGuided(), candidates=Candidates(), reward=None)  # type: ignore[arg-type]
+        SPG(
+            policy=policy,
+            guided=RewardGuided(),
+            candidates=Candidates(),
+            reward=None,
+            level="token",
+        )  # type: ignore[arg-type]
     spg(policy, Candidates(), Constant(), level="sequence")
 
 
