@@ -145,6 +145,17 @@ def test_no_baseline_is_zero_where_it_should_not_be(make: MakeBaseline) -> None:
     assert not found.requires_grad
 
 
+def test_the_increments_of_the_reward_explain_a_sample() -> None:
+    policy, batch = TabularPolicy(policy_table(0, rows=9)), batch_of([(4, 5, EOS)])
+    shown = trajectories_of([(4, 6, EOS)])
+    algorithm = Reinforce(
+        policy=policy, proposal=Sampling(), reward=BleuReward(), baseline=NoBaseline()
+    )
+    found = algorithm.explain(shown, batch)["reward"]
+    assert torch.equal(found, BleuReward().increments(shown, batch))
+    assert found.sum().item() == pytest.approx(BleuReward().score(shown, batch).item(), abs=1e-6)
+
+
 def test_the_gradient_of_one_sample_and_its_eos() -> None:
     """(R - b)(p - onehot) at every step, the chosen EOS included, over K."""
     policy, reward = TabularPolicy(policy_table(2)), TabularReward(value_table(3))

@@ -15,7 +15,7 @@ from seqrl.losses import token_log_probs, weighted_nll
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.base import Proposal, Reference
 from seqrl.ranges import require
-from seqrl.rewards.base import Reward
+from seqrl.rewards.base import PrefixReward, Reward
 from seqrl.types import Batch, Clock, Trajectories
 
 
@@ -184,6 +184,13 @@ class WeightedLikelihood(Algorithm):
         """What `metrics` reports beside `trajectory_metrics`."""
         mask = trajectories.mask
         return {"nll_per_token": -torch.where(mask, log_probs, 0.0).sum() / mask.sum()}
+
+    @torch.no_grad()
+    def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
+        """The increments of the reward, if it has some."""
+        if not isinstance(self.reward, PrefixReward):
+            return {}
+        return {"reward": self.reward.increments(trajectories, batch)}
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
