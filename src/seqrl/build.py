@@ -181,7 +181,7 @@ def network_node(config: Config, name: str, stage: Config) -> Config:
     """The description of a network: `model`'s, the stage's, or that of the run it comes from."""
     run = external_start(config, stage, name)
     if run is not None:
-        return run_network(run)
+        return run_network(run, name)
     node: Config = (config["model"].get(name) or {}) | own_networks(stage).get(name, {})
     return node
 
@@ -226,13 +226,18 @@ def external_start(config: Config, stage: Config, network: str) -> str | None:
     return None if source is None or network in starts_of(config, stage) else str(source)
 
 
-def run_network(run: str) -> Config:
-    """The description of the policy of a finished run. ConfigError where there is none."""
+def run_network(run: str, name: str) -> Config:
+    """The description of the policy of a finished run, which is to be the network `name`.
+
+    ConfigError where there is no such run.
+    """
     path = Path(run) / "config.yaml"
     try:
         return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
     except (OSError, KeyError):
-        raise ConfigError(f"{run}: neither a stage of this algorithm nor a run's folder") from None
+        raise ConfigError(
+            f"{name}={run}: neither a stage of this algorithm nor a run's folder"
+        ) from None
 
 
 def needed_stages(config: Config) -> Config:
