@@ -434,7 +434,7 @@ def _preparer(
                 decoder=build_decoder(config),
                 device=device,
                 seed=derived_seed(seed, "dev"),
-                reward=build_reward(config, stage),
+                reward=build_reward(config, {}),
                 start=start,
                 samples_path=folder / "samples.txt",
             ),
