@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -276,3 +276,16 @@ def copies(logits: Tensor) -> list[tuple[int, ...]]:
         found += [y] * round(count)
     assert len(found) == COPIES
     return found
+
+
+def cut_copies(table: Tensor) -> tuple[Tensor, Trajectories]:
+    """A policy's logits [rows, nodes, V] whose samples a limit of STEPS cuts, and these samples.
+
+    It is the policy with `dyadic_table`'s logits `table`, but that it has a choice at the last step
+    too, where sampling puts EOS all the same. Of sentences 4 and 5 each, COPIES samples.
+    """
+    choices, last = policy_table(9, rows=len(table)), [NODE[p] for p in PREFIXES if len(p) == 3]
+    open_ended = table.clone()
+    open_ended[:, last] = choices[:, last]
+    samples = trajectories_of([y for row in (4, 5) for y in copies(table[row])], group=COPIES)
+    return open_ended, replace(samples, cut=samples.length == STEPS)

@@ -137,14 +137,18 @@ class Trajectories:
         return self.mask.sum(1)
 
     @property
-    def drawn(self) -> Tensor:
-        """[N, T], true where the token was the policy's choice: neither given nor a forced EOS."""
-        chosen = self.mask & ~self.given
+    def forced(self) -> Tensor:
+        """[N, T], true at an EOS that a limit on the length put: nobody chose it."""
         if self.cut is None:
-            return chosen
+            return torch.zeros_like(self.mask)
         place = torch.arange(self.mask.shape[1], device=self.mask.device)
         last = place == (self.length - 1).unsqueeze(1)
-        return chosen & ~(last & self.cut.unsqueeze(1))
+        return self.mask & ~self.given & last & self.cut.unsqueeze(1)
+
+    @property
+    def drawn(self) -> Tensor:
+        """[N, T], true where the token was the policy's choice: neither given nor a forced EOS."""
+        return self.mask & ~self.given & ~self.forced
 
 
 @dataclass(frozen=True)

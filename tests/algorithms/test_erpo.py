@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from tabular import (
     TabularReward,
     batch_of,
     copies,
+    cut_copies,
     dyadic_table,
     policy_table,
     seeded,
@@ -255,6 +257,25 @@ def test_parts_add_up_to_the_whole_noise_included(alpha: float, beta: float, row
     parts = [loss_and_gradient(algorithm, part, clock) for part in batch.split(rows)]
     assert sum(part.item() for part, _ in parts) == pytest.approx(loss.item(), abs=1e-12)
     torch.testing.assert_close(sum(part for _, part in parts), gradient, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), POINTS[1:])
+def test_samples_that_a_limit_ends_are_of_the_policy_as_it_is_cut(
+    alpha: float, beta: float
+) -> None:
+    """q and its gradient are those of the policy that has no choice but EOS at the last step."""
+    without_choice = dyadic_table(0, rows=9)
+    table, samples = cut_copies(without_choice)
+    assert samples.cut is not None
+    assert 0 < samples.cut.sum() < len(samples)
+    batch, reward, gradients = batch_of([REFERENCE, (6, EOS)]), TabularReward(value_table(1)), []
+    for logits, cut in ((table, samples.cut), (without_choice, None)):
+        proposal = Fixed(replace(samples, cut=cut))
+        policy = TabularPolicy(logits)
+        algorithm = erpo(policy, sampling=proposal, reward=reward, alpha=alpha, beta=beta)
+        gradients.append(loss_and_gradient(algorithm, batch)[1])
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
+    assert gradients[0].abs().max() > 0.01
 
 
 PATH = [

@@ -94,13 +94,22 @@ def test_chosen_tokens_are_labels_up_to_the_end() -> None:
         policy, policy.encode(batch.source, batch.source_mask), batch, algorithm.reward, clock
     )
     assert not torch.equal(drawn.targets[:, :4], batch.target)
+    assert drawn.forced.any()  # which is no label
     log_probs = [
-        sequence_log_prob(policy.table[4 + n], row[:length], forced=False).item()
+        sequence_log_prob(policy.table[4 + n], row[:length], forced=True).item()
         for n, (row, length) in enumerate(
             zip(drawn.targets.tolist(), drawn.length.tolist(), strict=True)
         )
     ]
     assert loss.item() == pytest.approx(-sum(log_probs) / len(batch), abs=1e-12)
+
+
+def test_an_end_that_the_truth_gives_at_the_limit_is_learned() -> None:
+    policy, batch = TabularPolicy(policy_table(0, rows=9)), batch_of([(4, 5, 6, EOS)])
+    found = loss_and_gradient(interpolation(policy, lambdas=[0, 1, 0]), batch)
+    expected = loss_and_gradient(MLE(policy=policy), batch)
+    assert torch.equal(found[1], expected[1])
+    assert expected[1][4, NODE[(4, 5, 6)]].abs().max() > 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])

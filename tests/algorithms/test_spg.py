@@ -26,6 +26,7 @@ from tabular import (
     TabularReward,
     batch_of,
     copies,
+    cut_copies,
     dyadic_table,
     policy_table,
     sequence_log_prob,
@@ -99,6 +100,25 @@ def test_samples_of_the_policy_alone_teach_nothing() -> None:
     policy = TabularPolicy(dyadic_table(0, rows=9))
     _, gradient = loss_and_gradient(spg(policy, in_proportion(policy)), batch_of(TWO))
     assert gradient.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_where_a_limit_ends_samples_nothing_is_learned(level: str) -> None:
+    """Where no sample is preferred: sum_y p(y) grad log p(y) = 0 of the policy as it is cut."""
+    table, samples = cut_copies(dyadic_table(0, rows=9))
+    assert samples.cut is not None
+    assert 0 < samples.cut.sum() < len(samples)
+    policy = TabularPolicy(table)
+    reward = TabularReward(torch.zeros_like(table))
+    _, gradient = loss_and_gradient(spg(policy, Fixed(samples), reward, level=level), batch_of(TWO))
+    assert gradient.abs().max() < 1e-12
+
+
+def test_samples_without_a_choice_have_no_likelihood() -> None:
+    policy = TabularPolicy(policy_table(0, rows=9))
+    algorithm = spg(policy, RewardGuided(samples=2, max_length=1), level="token")
+    loss, _ = loss_and_gradient(algorithm, batch_of(TWO))
+    assert loss == algorithm.metrics()["nll_per_token"] == 0
 
 
 def test_at_the_level_of_tokens_samples_weigh_the_same() -> None:

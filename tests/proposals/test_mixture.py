@@ -93,6 +93,8 @@ def test_truth_alone_is_the_reference(per_row: bool) -> None:
 def test_a_reference_longer_than_the_limit_is_not_cut() -> None:
     found = draw(mixture(TRUTH, max_length=2), batch_of(REFERENCES))
     assert rows_of(found.targets) == REFERENCES
+    assert found.cut is not None
+    assert not found.cut.any()
 
 
 @pytest.mark.parametrize("per_row", [False, True])

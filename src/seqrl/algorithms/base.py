@@ -207,6 +207,13 @@ def self_normalised(logits: Tensor, trajectories: Trajectories) -> Tensor:
     return torch.softmax(grouped, dim=1).view(-1, 1)
 
 
+def of_choices(weights: Tensor, trajectories: Trajectories) -> Tensor:
+    """The weights [N, T] or [N, 1], but 0 at an EOS that a limit on the length put."""
+    if trajectories.cut is None:
+        return weights
+    return torch.where(trajectories.forced, 0.0, weights)
+
+
 def likelihood(policy: Policy[Any, Any], batch: Batch) -> Tensor:
     """The maximum likelihood loss -(1/B) sum_b log p(y*_b | x_b), with dropout of its own."""
     memory = policy.encode(batch.source, batch.source_mask)

@@ -54,9 +54,10 @@ def trajectory_metrics(
 
 
 def weighted_nll_per_token(log_probs: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
-    """Mean of -log p [N, T] over tokens under weights [N, T] or [N, 1] that are not negative."""
+    """Mean of -log p [N, T] over tokens under weights [N, T] or [N, 1] >= 0; 0 if all are zero."""
     nll = -torch.where(mask, log_probs, 0.0) * weights
-    return nll.sum() / (mask * weights).sum()
+    total = (mask * weights).sum()
+    return nll.sum() / total.masked_fill(total == 0, 1.0)
 
 
 def mean(values: Tensor, present: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import WeightedLikelihood, self_normalised
+from seqrl.algorithms.base import WeightedLikelihood, of_choices, self_normalised
 from seqrl.algorithms.diagnostics import mean, weighted_nll_per_token
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
@@ -39,7 +39,8 @@ class ERPO(WeightedLikelihood):
 
     At alpha = 0, where the policy has no part in q, candidates are perturbed references, whose
     log b counts as zero; elsewhere they are samples of the policy, log b = log p, and the
-    reference, if it is among them, is treated likewise. (0, tau) is reward augmented maximum
+    reference, if it is among them, is treated likewise. An EOS that a limit on the length put was
+    not drawn from b and has no part in log p. (0, tau) is reward augmented maximum
     likelihood; (1, 0) the softmax policy gradient at sequence level; (0, 1) with a reward of
     minus infinity for all but the reference maximum likelihood.
 
@@ -85,14 +86,14 @@ class ERPO(WeightedLikelihood):
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype) * self.scale
-        log_p = torch.where(trajectories.mask, log_probs, 0.0).sum(1)
+        log_p = torch.where(trajectories.mask & ~trajectories.forced, log_probs, 0.0).sum(1)
         sampled = self.alpha > 0
         logits = log_ratio(rewards, log_p, alpha=self.alpha, beta=self.beta, sampled=sampled)
         self._objective = {}
         if sampled:
             found = (self.alpha + self.beta) * log_normaliser(logits, trajectories)
             self._objective = {"objective": found}
-        return self_normalised(logits, trajectories)
+        return of_choices(self_normalised(logits, trajectories), trajectories)
 
     def diagnostics(
         self, trajectories: Trajectories, log_probs: Tensor, weights: Tensor, batch: Batch

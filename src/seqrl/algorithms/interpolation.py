@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import Decision, WeightedLikelihood
+from seqrl.algorithms.base import Decision, WeightedLikelihood, of_choices
 from seqrl.models.base import Policy
 from seqrl.proposals.mixture import TokenMixture
 from seqrl.ranges import require
@@ -21,6 +21,7 @@ NEGLIGIBLE = 1e-9  # of the truth, which steps of `delta` do not hit exactly
 class Interpolation(WeightedLikelihood):
     """L = -(1/B) sum_b sum_t log p(y_t | y_<t, x) of sequences whose tokens come from the policy,
     the reference (truth) or the reward, at shares (lambda_self, lambda_truth, lambda_reward).
+    An EOS that the limit on the length put comes from none of them and weighs nothing.
 
     When a dev score is below the one before it under the same shares, `delta` of truth's share
     goes to one of the others, the weights of the validation before are put back, and the score
@@ -62,7 +63,7 @@ class Interpolation(WeightedLikelihood):
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         self.rewards(trajectories, batch)
-        return torch.full_like(log_probs, 1 / trajectories.group)
+        return of_choices(torch.full_like(log_probs, 1 / trajectories.group), trajectories)
 
     def on_validation(self, score: float) -> Decision:
         worse = self.previous is not None and score < self.previous

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import WeightedLikelihood, self_normalised
+from seqrl.algorithms.base import WeightedLikelihood, of_choices, self_normalised
 from seqrl.algorithms.diagnostics import weighted_nll_per_token
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
@@ -23,7 +23,8 @@ class SPG(WeightedLikelihood):
 
         E_q[grad log p(y | x)],    q(y) proportional to p(y | x) exp(scale R(y, y*)),
 
-    estimated on K trajectories, L = -(1/B) sum_b sum_k w_bk log p(y_bk | x_b).
+    estimated on K trajectories, L = -(1/B) sum_b sum_k w_bk log p(y_bk | x_b). An EOS that a limit
+    on the length put was no choice of the policy and has no part in log p.
 
     level       `token`: trajectories of `guided`, sampled from q token by token, or from what
                 comes near it: w = 1/K. `sequence`: those of `candidates`, samples of p:
@@ -61,8 +62,10 @@ class SPG(WeightedLikelihood):
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
         if self.level == "token":
-            return torch.full_like(log_probs[:, :1], 1 / trajectories.group)
-        return self_normalised(rewards * self.scale, trajectories)
+            weights = torch.full_like(log_probs[:, :1], 1 / trajectories.group)
+        else:
+            weights = self_normalised(rewards * self.scale, trajectories)
+        return of_choices(weights, trajectories)
 
     def diagnostics(
         self, trajectories: Trajectories, log_probs: Tensor, weights: Tensor, batch: Batch

@@ -90,7 +90,7 @@ class TokenMixture(Proposal):
                 policy, memory, rows=len(batch), max_length=longest, choose=choose
             )
         given = mask & (sources[: tokens.shape[1]] == TRUTH).T
-        cut = mask[:, longest - 1 :].any(1)
+        cut = (mask & ~given)[:, longest - 1 :].any(1)
         return Trajectories(shift_right(tokens, batch.specials.bos), tokens, mask, given, cut=cut)
 
     def sources(self, steps: int, batch: Batch, clock: Clock) -> Tensor:
