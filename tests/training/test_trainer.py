@@ -341,6 +341,19 @@ def test_what_is_worth_showing_is_short_and_of_late(tmp_path: Path) -> None:
     assert watching.shown == [{"critic": 7.0, "loss": 8.0, "reward": mean} for mean in rewards]
 
 
+def test_a_metric_is_the_mean_of_the_updates_that_had_it(tmp_path: Path) -> None:
+    class Late(Mean):
+        def metrics(self) -> dict[str, Tensor]:
+            value = {"late": torch.tensor(float(self.updates))}
+            return value if self.updates >= 2 else {}
+
+    batches = Fixed(*[batch([4])] * 4)
+    trainer(tmp_path, Late(), Scripted(5), batches, lr=0.0, log_every=4).train()
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    (late,) = [record["train/late"] for record in records if "train/late" in record]
+    assert late == 2.5  # of updates 2 and 3
+
+
 def test_optimizers_must_match_the_learners(tmp_path: Path) -> None:
     class Nobody(Mean):
         def learners(self) -> dict[str, nn.Module]:

@@ -1,7 +1,7 @@
 """References with noise that knows the training data, and nothing of the reward.
 
 Data noising as regularisation (Xie et al. 2017) and as a relaxed delta reward (Tan et al. 2018).
-EOS and padding are never replaced, and no special symbol is ever drawn.
+EOS and padding are never replaced; of the special symbols the unknown word alone may be drawn.
 """
 
 from __future__ import annotations

@@ -189,7 +189,8 @@ class Trainer:
         self.stopped = False
         self.seconds = 0.0
         self._sums: dict[str, Tensor] = {}
-        self._summed = 0
+        self._counts: dict[str, int] = {}  # of the updates that had each
+        self._measured_names: set[str] = set()  # of this update
         self._recorded: dict[str, float] = {}  # the means of the last record
         self._tokens = 0  # since the last record of the timings
         self._first: dict[str, float] = {}  # the first value of each metric
@@ -300,7 +301,9 @@ class Trainer:
             self.optimizers[name].step()
             self.optimizers[name].zero_grad(set_to_none=True)
         self.algorithm.after_update(clock)
-        self._summed += 1
+        for name in self._measured_names:
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self._measured_names.clear()
         tokens = int(batch.target_mask.sum())
         self._tokens += tokens
         self.reporter.advance(self.update + 1, tokens, self._measured)
@@ -355,6 +358,7 @@ class Trainer:
         for name, value in values.items():
             value = value.detach().double()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._measured_names.add(name)
 
     def _measured(self) -> dict[str, float]:
         """Mean losses and reward since the last record, or of it; short names for one line.
@@ -363,12 +367,12 @@ class Trainer:
         """
         names = {f"loss/{name}": name for name in self.learners} | {"reward": "reward"}
         names["loss/policy" if "policy" in self.learners else next(iter(names))] = "loss"
-        means = self._means(names) if self._summed else self._recorded
+        means = self._means(names) if self._counts else self._recorded
         return {short: means[name] for name, short in names.items() if name in means}
 
     def _means(self, names: Iterable[str]) -> dict[str, float]:
         sums = {name: self._sums[name] for name in names if name in self._sums}
-        return {name: float(value) / self._summed for name, value in sums.items()}
+        return {name: float(value) / self._counts[name] for name, value in sums.items()}
 
     def _record_training(self) -> None:
         means = self._means(self._sums)
@@ -396,7 +400,7 @@ class Trainer:
             raise Diverged(f"at update {self.update} {problem}")
 
     def _clear(self) -> None:
-        self._sums, self._summed = {}, 0
+        self._sums, self._counts = {}, {}
 
     def _record_validation(self, scores: dict[str, float]) -> None:
         self.log.write(self._stamp() | scores)
@@ -440,6 +444,7 @@ class Trainer:
             "algorithm": self.algorithm.state_dict(),
             "metrics_offset": self.log.sync(),
             "sums": {k: float(v) for k, v in self._sums.items()},
+            "counts": self._counts,
             **{name: getattr(self, name) for name in PROGRESS},
         }
         save_checkpoint(self.folder / "last.pt", state)
@@ -463,6 +468,7 @@ class Trainer:
             k: torch.tensor(v, dtype=torch.float64, device=self.device)
             for k, v in state["sums"].items()
         }
+        self._counts = dict(state["counts"])
         for name in PROGRESS:
             setattr(self, name, state[name])
 
@@ -478,6 +484,5 @@ PROGRESS = (
     "decays",
     "stopped",
     "seconds",
-    "_summed",
 )
 """What a checkpoint holds of the trainer itself."""
