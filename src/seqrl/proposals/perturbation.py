@@ -264,8 +264,9 @@ def edit_counts(e: int, m: int) -> list[float]:
     ]
 
 
+@lru_cache(maxsize=16)  # proposals ask for them at every update
 def ordinary_words(vocabulary: int, specials: Specials, *, unk: bool = False) -> Tensor:
-    """Ids of the words that may be drawn, ascending: all but the special symbols."""
+    """Ids of the words that may be drawn, ascending: all but the special symbols; never changed."""
     barred = {specials.pad, specials.bos, specials.eos} | (set() if unk else {specials.unk})
     return torch.tensor([i for i in range(vocabulary) if i not in barred])
 
