@@ -27,20 +27,12 @@ class Schedule(ABC):
         self.unit = unit
 
     def __call__(self, clock: Clock) -> float:
-        return self.value(position(clock, self.unit))
+        x = {"updates": clock.update, "epochs": clock.epoch, "percent": 100 * clock.fraction}
+        return self.value(x[self.unit])
 
     @abstractmethod
     def value(self, x: float) -> float:
         """At x >= 0."""
-
-
-def position(clock: Clock, unit: str) -> float:
-    """Where the stage stands, in the unit."""
-    return {
-        "updates": clock.update,
-        "epochs": clock.epoch,
-        "percent": 100 * clock.fraction,
-    }[unit]
 
 
 class Constant(Schedule):

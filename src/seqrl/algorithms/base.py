@@ -82,7 +82,6 @@ class Algorithm(ABC):
 class Scored:
     """What was proposed for a batch, and what the policy says of it now.
 
-    memory     of the B sources, with gradient
     features   [N, T, H], with gradient
     logits     [N, T, V], with gradient
     log_probs  [N, T] of the targets, with gradient
@@ -90,7 +89,6 @@ class Scored:
     """
 
     trajectories: Trajectories
-    memory: Any
     features: Tensor
     logits: Tensor
     log_probs: Tensor
@@ -151,7 +149,7 @@ class WeightedLikelihood(Algorithm):
         features = self.policy.features(repeated, trajectories.inputs)
         logits = self.policy.project(features)
         log_probs = token_log_probs(logits, trajectories.targets)
-        return Scored(trajectories, memory, features, logits, log_probs, clock)
+        return Scored(trajectories, features, logits, log_probs, clock)
 
     def loss(self, scored: Scored, weights: Tensor, batch: Batch) -> Tensor:
         """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""
