@@ -311,9 +311,33 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
     files = {n: file_hash(weights_file(run)) for n, run in loaded.items() if run is not None}
     if files:
         description["loaded"] = files
-    if config["init_from"] is not None and not stage["from"]:
+    if initialised(config, stage):
         description["init_from"] = file_hash(weights_file(config["init_from"]))
     return description
+
+
+def initialised(config: Config, stage: Config) -> list[str]:
+    """The networks that `init_from` starts: `model`'s, unless a stage or a run gives them."""
+    if config["init_from"] is None:
+        return []
+    try:
+        known = {name.partition(".")[0] for name in load_weights(weights_file(config["init_from"]))}
+    except CheckpointError as error:
+        problem = str(error).splitlines()[0]
+        raise ConfigError(f"init_from={config['init_from']}: {problem}") from None
+    others = {*own_networks(stage), *(stage["from"] or {})}
+    return [n for n in stage_networks(config, stage) if n in known and n not in others]
+
+
+def check_initialised(config: Config) -> None:
+    """ConfigError where `init_from` is nothing, or has nothing for any stage."""
+    if config["init_from"] is None:
+        return
+    stages = needed_stages(config).values()
+    if not any(initialised(config, stage) for stage in stages):
+        raise ConfigError(
+            f"init_from={config['init_from']}: no weights of a network that comes from no stage"
+        )
 
 
 def weights_file(init_from: str) -> Path:
@@ -409,8 +433,9 @@ def _preparer(
             if run is not None:
                 _initialise({"policy": network}, Path(run), task)
         trained = set(starts)
-        if config["init_from"] is not None and not stage["from"]:
-            trained = _initialise(networks, Path(config["init_from"]), task)
+        for name in initialised(config, stage):
+            _initialise({name: networks[name]}, Path(config["init_from"]), task)
+            trained.add(name)
         for network in networks.values():
             network.to(device)
         start = None
@@ -450,8 +475,8 @@ def _preparer(
     return prepare
 
 
-def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> set[str]:
-    """Load what a run or file has for these networks, whose names are returned; none is an error.
+def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> None:
+    """Load the weights of a run or file into these networks.
 
     Weights of a run belong to its vocabularies: ConfigError when the task's are others.
     """
@@ -460,7 +485,6 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> s
             if Tokenizer.load(start / "tokenizers" / side).state() != own.state():
                 raise ConfigError(f"{start}: its {side} vocabulary is not this task's")
     path = weights_file(str(start))
-    found = set()
     try:
         weights = load_weights(path)
         for name, network in networks.items():
@@ -468,14 +492,11 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> s
             own_weights = {
                 k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)
             }
-            if own_weights:
-                load_start(network, own_weights, name)
-                found.add(name)
+            if not own_weights:
+                raise ConfigError(f"{start}: no weights of {name} in {path}")
+            load_start(network, own_weights, name)
     except (CheckpointError, ValueError) as error:
         raise ConfigError(f"{start}: {str(error).splitlines()[0]}") from None
-    if not found:
-        raise ConfigError(f"{start}: no weights of {', '.join(networks)} in {path}")
-    return found
 
 
 class Problems:
@@ -531,7 +552,7 @@ def check(config: Config) -> None:
     attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
-    attempt("init_from", lambda: config["init_from"] and weights_file(config["init_from"]))
+    attempt("init_from", check_initialised, config)
     if config["threads"] is not None and config["threads"] < 1:
         problems.add(f"threads must be at least 1 or null, not {config['threads']}")
     if config["tracker"]["mode"] not in get_args(Mode):

@@ -360,6 +360,16 @@ def test_a_point_takes_the_place_of_the_path() -> None:
         ),
         ({"path": [{"alpha": 0, "beta": 1, "steps": -3}, {"alpha": 1, "beta": 0}]}, "lengths"),
         ({"path": [{"alpha": 0, "gamma": 1}]}, "point 0 of the path must have"),
+        (
+            {
+                "path": [
+                    {"alpha": 0, "beta": 1, "share": 0.6},
+                    {"alpha": 0, "beta": 2, "share": 0.5},
+                    {"alpha": 1, "beta": 0},
+                ]
+            },
+            "add up to 1.1: its end",
+        ),
     ],
 )
 def test_unusable_arguments_are_refused(options: dict[str, Any], match: str) -> None:

@@ -255,3 +255,20 @@ def test_the_level_is_that_at_which_the_reward_leads_to_the_reference(
     algorithm = SPG(policy=policy, guided=RewardGuided(), candidates=Candidates(), reward=reward)
     assert algorithm.level == level
     assert isinstance(algorithm.proposal, RewardGuided if level == "token" else Candidates)
+
+
+@pytest.mark.parametrize(
+    ("reward", "scale"),
+    [
+        (BleuReward(), 20.0),
+        (BleuReward(scale="reference_length"), 2.5),
+        (EditReward(distance="hamming"), 2.5),
+        (EditReward(distance="edit"), 2.5),
+    ],
+)
+def test_the_scale_is_that_of_the_rewards_unit(reward: Reward, scale: float) -> None:
+    """A token wrong of ten costs a sample exp(2.5 or 2) of its weight, or nothing is told."""
+    policy = TabularPolicy(policy_table(0))
+    options = {"guided": RewardGuided(), "candidates": Candidates(), "reward": reward}
+    assert SPG(policy=policy, **options).scale == scale
+    assert SPG(policy=policy, **options, scale=7.0).scale == 7.0

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from safetensors.torch import save_file
 
-from seqrl.build import build_network, build_task, check, plain, run_folder, vocabularies
+from seqrl.build import (
+    ConfigError,
+    build_network,
+    build_task,
+    check,
+    plain,
+    run_folder,
+    vocabularies,
+)
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.tracking.metrics_log import read_metrics
@@ -268,6 +277,39 @@ def test_init_from_starts_with_the_weights_of_another_run(
     assert not torch.equal(fresh["output.weight"], loaded["policy.output.weight"])
     start = read_metrics(second / "metrics.jsonl")[0]
     assert (start["step"], start["dev/kl"]) == (0, 0)
+
+
+def test_init_from_starts_every_stage_that_has_its_networks(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of VAML's two stages, neither of which starts from the other, it is the policy's."""
+    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
+    frozen = "task.budget.actor.optimizers.policy.lr=1e-30"
+    still = ["algorithm=vaml", "trainer.max_steps=2", frozen]
+    code, second = train(configured(corpus, tmp_path / "outputs", *still, f"init_from={first}"))
+    assert code == 0
+    weights = load_weights(first / "checkpoints/actor/best.safetensors")
+    found = load_weights(second / "checkpoints/actor/best.safetensors")
+    for name, value in weights.items():
+        assert torch.equal(value, found[name]), name
+    others = configured(corpus, tmp_path / "outputs", *still)
+    _, third = train(others)
+    stages = [json.loads((run / "stages.json").read_text()) for run in (second, third)]
+    assert stages[0]["values"] == stages[1]["values"], "the critic does not know of it"
+    assert stages[0]["actor"] != stages[1]["actor"]
+
+
+def test_init_from_without_weights_for_any_stage_is_told_before_anything_starts(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"critic.weight": torch.zeros(1)}, path)
+    with pytest.raises(ConfigError, match=f"init_from={path}: no weights of a network"):
+        configured(corpus, tmp_path / "outputs", "algorithm=mle", f"init_from={path}")
+    path.write_bytes(b"no such format")
+    with pytest.raises(ConfigError, match=f"init_from={path}: "):
+        configured(corpus, tmp_path / "outputs", "algorithm=mle", f"init_from={path}")
 
 
 def test_a_changed_corpus_is_another_run(

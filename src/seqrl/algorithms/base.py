@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.losses import token_log_probs, weighted_nll
-from seqrl.models.base import Policy, dropout, repeat
+from seqrl.models.base import Policy, dropout, drops, repeat
 from seqrl.proposals.base import Proposal, Reference
 from seqrl.ranges import require
 from seqrl.rewards.base import PrefixReward, Reward
@@ -143,13 +143,22 @@ class WeightedLikelihood(Algorithm):
         """Trajectories of the proposal, scored with gradient."""
         memory = self.policy.encode(batch.source, batch.source_mask)
         with torch.no_grad():
-            trajectories = self.proposal(self.policy, memory, batch, self.reward, clock)
+            trajectories = self.proposal(
+                self.policy, self._memory_of_the_proposal(memory, batch), batch, self.reward, clock
+            )
         self._rewards = None
         repeated = repeat(memory, len(batch), trajectories.group)
         features = self.policy.features(repeated, trajectories.inputs)
         logits = self.policy.project(features)
         log_probs = token_log_probs(logits, trajectories.targets)
         return Scored(trajectories, features, logits, log_probs, clock)
+
+    def _memory_of_the_proposal(self, memory: Any, batch: Batch) -> Any:
+        """`memory`, or one without dropout where the proposal wants none and there is some."""
+        if self.proposal.dropout or not drops(self.policy):
+            return memory
+        with dropout(self.policy, False):
+            return self.policy.encode(batch.source, batch.source_mask)
 
     def loss(self, scored: Scored, weights: Tensor, batch: Batch) -> Tensor:
         """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""
@@ -221,9 +230,16 @@ def likelihood(policy: Policy[Any, Any], batch: Batch) -> Tensor:
 
 def reference_nll(policy: Policy[Any, Any], batch: Batch) -> tuple[Tensor, Tensor]:
     """The summed -log p of the references' tokens without dropout, and their number."""
+    references = batch.reference_trajectories()
+    log_probs, mask = log_probs_of(references, policy, batch), references.mask
+    return -torch.where(mask, log_probs, 0.0).sum(), mask.sum()
+
+
+@torch.no_grad()
+def log_probs_of(trajectories: Trajectories, policy: Policy[Any, Any], batch: Batch) -> Tensor:
+    """log p of the targets [N, T] without dropout and without gradient."""
     with dropout(policy, False):
         memory = policy.encode(batch.source, batch.source_mask)
-        logits = policy.logits(memory, batch.target_inputs)
-    mask = batch.target_mask
-    log_probs = token_log_probs(logits, batch.target)
-    return -torch.where(mask, log_probs, 0.0).sum(), mask.sum()
+        repeated = repeat(memory, len(batch), trajectories.group)
+        logits = policy.logits(repeated, trajectories.inputs)
+    return token_log_probs(logits, trajectories.targets)

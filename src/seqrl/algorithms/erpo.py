@@ -15,9 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import WeightedLikelihood, of_choices, self_normalised
+from seqrl.algorithms.base import (
+    WeightedLikelihood,
+    log_probs_of,
+    of_choices,
+    self_normalised,
+)
 from seqrl.algorithms.diagnostics import mean, weighted_nll_per_token
-from seqrl.models.base import Policy
+from seqrl.models.base import Policy, drops
 from seqrl.proposals.base import Proposal
 from seqrl.proposals.candidates import Candidates
 from seqrl.ranges import require
@@ -30,6 +35,9 @@ LENGTHS = ("steps", "share")
 
 Point = Mapping[str, float]
 
+ROUNDING = 1e-9
+"""How far shares that are to add up to one may be above it."""
+
 
 class ERPO(WeightedLikelihood):
     """Any point (scale R, alpha, beta) of the family, or a path through it,
@@ -39,8 +47,9 @@ class ERPO(WeightedLikelihood):
 
     At alpha = 0, where the policy has no part in q, candidates are perturbed references, whose
     log b counts as zero; elsewhere they are samples of the policy, log b = log p, and the
-    reference, if it is among them, is treated likewise. An EOS that a limit on the length put was
-    not drawn from b and has no part in log p. (0, tau) is reward augmented maximum
+    reference, if it is among them, is treated likewise. The log p of the weights is the sampler's,
+    under its dropout. An EOS that a limit on the length put was not drawn from b and has no part
+    in log p. (0, tau) is reward augmented maximum
     likelihood; (1, 0) the softmax policy gradient at sequence level; (0, 1) with a reward of
     minus infinity for all but the reference maximum likelihood.
 
@@ -86,8 +95,10 @@ class ERPO(WeightedLikelihood):
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype) * self.scale
-        log_p = torch.where(trajectories.mask & ~trajectories.forced, log_probs, 0.0).sum(1)
         sampled = self.alpha > 0
+        if sampled and self.beta > 0 and drops(self.policy) and not self.sampling.dropout:
+            log_probs = log_probs_of(trajectories, self.policy, batch)
+        log_p = torch.where(trajectories.mask & ~trajectories.forced, log_probs, 0.0).sum(1)
         logits = log_ratio(rewards, log_p, alpha=self.alpha, beta=self.beta, sampled=sampled)
         self._objective = {}
         if sampled:
@@ -130,6 +141,10 @@ class Path:
         self.lengths = [float(length) for _, length in ways]
         require(min(self.lengths, default=0) >= 0, "lengths of the path must not be negative")
         self.by_share = keys == {"share"}
+        require(
+            not self.by_share or sum(self.lengths) <= 1 + ROUNDING,
+            f"shares of the path add up to {sum(self.lengths):g}: its end would not be reached",
+        )
 
     def __call__(self, clock: Clock) -> tuple[float, float]:
         """(alpha, beta)."""

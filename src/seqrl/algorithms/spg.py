@@ -16,6 +16,7 @@ from seqrl.rewards.base import PrefixReward, Reward, incremental
 from seqrl.types import Batch, Trajectories
 
 LEVELS = ("token", "sequence")
+SCALE, SCALE_OF_TOKENS = 20.0, 2.5
 
 
 class SPG(WeightedLikelihood):
@@ -33,7 +34,9 @@ class SPG(WeightedLikelihood):
     guided      the proposal at the level of tokens; its weights of the reward, in place of
                 `scale`, are the paper's
     candidates  the proposal at the level of sequences
-    scale       what the reward is multiplied by at the level of sequences
+    scale       what the reward is multiplied by at the level of sequences. None: 2.5 of a reward
+                in tokens (`Reward.in_tokens`), the inverse of what RAML's temperature mostly is,
+                else 20, where a sample must be nearly right to count beside the reference
     """
 
     def __init__(
@@ -44,15 +47,17 @@ class SPG(WeightedLikelihood):
         candidates: Proposal,
         reward: Reward,
         level: str | None = None,
-        scale: float = 1.0,
+        scale: float | None = None,
     ) -> None:
         if level is None:
             leads = isinstance(reward, PrefixReward) and reward.leads
             level = "token" if leads else "sequence"
         require(level in LEVELS, f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-        require(scale > 0, f"scale must be positive, not {scale}")
         if level == "token":
             incremental(reward, "the softmax policy gradient at the level of tokens")
+        if scale is None:
+            scale = SCALE_OF_TOKENS if reward.in_tokens else SCALE
+        require(scale > 0, f"scale must be positive, not {scale}")
         super().__init__(
             policy=policy, proposal=guided if level == "token" else candidates, reward=reward
         )

@@ -29,7 +29,7 @@ settings, such as:
   task.budget.actor.epochs=5                  likewise batch_size, ...; of actor, critic and joint
   trainer.max_steps=100                       the most updates of every stage
   seed=1  device=cuda  threads=2  outputs=DIR
-  init_from=RUN                               weights that the first stage starts from
+  init_from=RUN                               weights that networks start from
   tracker.mode=online                         of W&B; tracker=none for none
 Every one is explained beside its value in {conf}
 

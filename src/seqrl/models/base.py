@@ -71,6 +71,11 @@ def repeat(rows: MemoryT, size: int, times: int) -> MemoryT:
     return rows.select(torch.arange(size, device=device).repeat_interleave(times))
 
 
+def drops(module: nn.Module) -> bool:
+    """Whether dropout is active somewhere in the module."""
+    return any(m.training and m.p > 0 for m in module.modules() if isinstance(m, nn.Dropout))
+
+
 @contextmanager
 def dropout(module: nn.Module, active: bool) -> Iterator[None]:
     """Dropout on or off inside the block, everything else in the mode that it was in.

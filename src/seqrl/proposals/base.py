@@ -11,7 +11,13 @@ from seqrl.types import Batch, Clock, Trajectories
 
 
 class Proposal(ABC):
-    """Makes K trajectories for every sentence of a batch, without gradient."""
+    """Makes K trajectories for every sentence of a batch, without gradient.
+
+    dropout  whether the policy's dropout is active while it proposes; a proposal that does not
+             ask the policy leaves it true
+    """
+
+    dropout: bool = True
 
     @abstractmethod
     def __call__(
@@ -22,7 +28,7 @@ class Proposal(ABC):
         reward: Reward | None,
         clock: Clock,
     ) -> Trajectories:
-        """[N, T] trajectories; `memory` is the policy's, of the batch's B sources."""
+        """[N, T] trajectories; `memory` is the policy's of the B sources, under `dropout`."""
 
 
 class Reference(Proposal):

@@ -23,7 +23,8 @@ class Candidates(Sampling):
 
     reference  whether the first reference is each group's first candidate, so that there are
                K + 1
-    distinct   whether a candidate that stands in its group before is removed: its row is absent
+    distinct   whether a candidate that stands in its group before is removed: its row is absent;
+               not where how often a sequence was drawn stands for its probability
     The other arguments are `Sampling`'s.
     """
 

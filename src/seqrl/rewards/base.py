@@ -25,6 +25,11 @@ class Reward(ABC):
         require(scale in SCALES, f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
         self.scale = scale
 
+    @property
+    def in_tokens(self) -> bool:
+        """Whether one token more that is right adds about 1, and not one part of the length."""
+        return self.scale == "reference_length"
+
     @abstractmethod
     def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
         """[N], R(y, y*)."""

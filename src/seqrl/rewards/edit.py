@@ -40,6 +40,10 @@ class EditReward(MetricReward):
         self.distance = distance
         self.leads = distance == "hamming"
 
+    @property
+    def in_tokens(self) -> bool:
+        return True
+
     def prefixes(
         self,
         hypothesis: Tensor,
