@@ -234,6 +234,7 @@ def test_all_problems_are_told_together() -> None:
         "trainer.precision=fp8",
         "trainer.log_every=0",
         "tracker.mode=onlin",
+        "outputs=",
         "threads=0",
         "device=gpu",
     )
@@ -260,6 +261,7 @@ def test_all_problems_are_told_together() -> None:
             f"{every}: precision must be one of fp32, bf16, not 'fp8'",
             f"{every}: log_every must be at least 1, not 0",
             "tracker: mode must be one of offline, online, disabled, not onlin",
+            "outputs must be a folder; it may be new",
             "threads must be at least 1 or null, not 0",
             "device=gpu: must be auto, cpu, cuda or cuda:NUMBER",
         ]

@@ -553,6 +553,8 @@ def check(config: Config) -> None:
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
+    if not config["outputs"]:
+        problems.add("outputs must be a folder; it may be new")
     if config["threads"] is not None and config["threads"] < 1:
         problems.add(f"threads must be at least 1 or null, not {config['threads']}")
     if config["tracker"]["mode"] not in get_args(Mode):

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands.add_parser("prepare", help="fetch and prepare a corpus"))
     _add_doctor(commands.add_parser("doctor", help="check a folder of text or JSON lines"))
     collect = commands.add_parser("gc", help="remove stored stages that no run refers to")
-    collect.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder of runs")
+    collect.add_argument("--outputs", type=_folder, default="outputs", help="folder of runs")
     collect.set_defaults(run=_collect)
     return parser
 
@@ -67,7 +67,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=_folder)
     parser.add_argument("--source", required=True, help="ending of the files, or name of the field")
     parser.add_argument("--target", required=True, help="ending of the files, or name of the field")
     parser.add_argument("--form", choices=("text", "jsonl"), help="default: what the folder holds")
@@ -76,6 +76,12 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lowercase", action="store_true")
     parser.add_argument("--min-frequency", type=_positive, default=1, help="of vocabulary words")
     parser.set_defaults(run=_doctor)
+
+
+def _folder(value: str) -> Path:
+    if not Path(value).is_dir():
+        raise argparse.ArgumentTypeError(f"{value} is not a folder")
+    return Path(value)
 
 
 def _positive(value: str) -> int:
@@ -103,8 +109,6 @@ def _prepared(output: Path, counts: dict[str, int], expected: dict[str, int]) ->
 def _doctor(chosen: argparse.Namespace) -> None:
     from seqrl.data.diagnosis import diagnose  # imports torch
 
-    if not chosen.folder.is_dir():
-        raise CorpusError(f"{chosen.folder} is not a folder; name the corpus's folder")
     lines = any(chosen.folder.glob("*.jsonl*"))
     read = jsonl if (chosen.form or ("jsonl" if lines else "text")) == "jsonl" else text
     corpus = read(
@@ -121,8 +125,6 @@ def _doctor(chosen: argparse.Namespace) -> None:
 def _collect(chosen: argparse.Namespace) -> None:
     from seqrl.training.store import collect_garbage
 
-    if not chosen.outputs.is_dir():
-        raise CorpusError(f"{chosen.outputs} is not a folder; name it with --outputs DIR")
     try:
         removed = collect_garbage(chosen.outputs)
     except ValueError as error:
