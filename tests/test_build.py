@@ -235,6 +235,7 @@ def test_all_problems_are_told_together() -> None:
         "trainer.log_every=0",
         "tracker.mode=onlin",
         "outputs=",
+        "seed=-1",
         "threads=0",
         "device=gpu",
     )
@@ -262,6 +263,7 @@ def test_all_problems_are_told_together() -> None:
             f"{every}: log_every must be at least 1, not 0",
             "tracker: mode must be one of offline, online, disabled, not onlin",
             "outputs must be a folder; it may be new",
+            "seed must not be negative, not -1",
             "threads must be at least 1 or null, not 0",
             "device=gpu: must be auto, cpu, cuda or cuda:NUMBER",
         ]
@@ -441,6 +443,27 @@ def test_networks_come_from_stages_by_their_own_name_or_another() -> None:
     assert list(needed_stages(config)) == ["actor", "joint"], "nothing starts from the critic"
     joint["from"] = {}
     assert list(needed_stages(config)) == ["joint"]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("null", "teacher must come from a stage or a finished run, not from null"),
+        ("actor", "teacher=actor: the stage learns no teacher; actor.policy"),
+        ("actor.critic", "teacher=actor.critic: the stage learns no critic; actor.policy"),
+        ("student.policy", "teacher=student.policy: student is no earlier stage"),
+    ],
+)
+def test_networks_come_from_what_an_earlier_stage_learns(teacher: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(composed("algorithm=distillation", f"algorithm.teacher={teacher}"))
+    assert str(caught.value) == message
+
+
+def test_a_risk_needs_two_candidates() -> None:
+    check(composed("algorithm=mrt", "algorithm.samples=1"))
+    with pytest.raises(ConfigError, match="a risk needs at least two candidates"):
+        check(composed("algorithm=mrt", "algorithm.samples=1", "algorithm.reference=false"))
 
 
 def test_what_is_neither_a_stage_nor_a_run_is_told(tmp_path: Path) -> None:

@@ -220,6 +220,24 @@ def starts_of(config: Config, stage: Config) -> dict[str, Start]:
     return found
 
 
+def check_starts(config: Config, name: str) -> None:
+    """ConfigError where a network of the stage comes from nothing, or from what is not there."""
+    stages = config["algorithm"]["stages"]
+    earlier = list(stages)[: list(stages).index(name)]
+    for network, source in (stages[name]["from"] or {}).items():
+        if source is None:
+            raise ConfigError(f"{network} must come from a stage or a finished run, not from null")
+        start = starts_of(config, stages[name]).get(network)
+        if start is None:
+            continue
+        if start.stage not in earlier:
+            raise ConfigError(f"{network}={source}: {start.stage} is no earlier stage")
+        learned = [n for n, node in stages[start.stage]["optimizers"].items() if node is not None]
+        if start.network not in learned:
+            choices = " or ".join(f"{start.stage}.{n}" for n in learned)
+            raise ConfigError(f"{network}={source}: the stage learns no {start.network}; {choices}")
+
+
 def external_start(config: Config, stage: Config, network: str) -> str | None:
     """The folder or file of a finished run that a network of the stage comes from, if it does."""
     source = (stage.get("from") or {}).get(network)
@@ -555,6 +573,8 @@ def check(config: Config) -> None:
     attempt("init_from", check_initialised, config)
     if not config["outputs"]:
         problems.add("outputs must be a folder; it may be new")
+    if config["seed"] < 0:
+        problems.add(f"seed must not be negative, not {config['seed']}")
     if config["threads"] is not None and config["threads"] < 1:
         problems.add(f"threads must be at least 1 or null, not {config['threads']}")
     if config["tracker"]["mode"] not in get_args(Mode):
@@ -570,6 +590,7 @@ def check(config: Config) -> None:
         for name, stage in needed_stages(config).items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
+            attempt(place, check_starts, config, name)
             attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
             if "policy" in own_networks(stage):
                 problems.add("networks: policy is model's, and the same in all stages", place)

@@ -360,6 +360,7 @@ def test_a_point_takes_the_place_of_the_path() -> None:
         ),
         ({"path": [{"alpha": 0, "beta": 1, "steps": -3}, {"alpha": 1, "beta": 0}]}, "lengths"),
         ({"path": [{"alpha": 0, "gamma": 1}]}, "point 0 of the path must have"),
+        ({"path": [{"alpha": "x", "beta": 1}]}, "point 0 of the path must hold numbers"),
         (
             {
                 "path": [

@@ -97,7 +97,7 @@ def test_all_problems_are_told_at_once(tmp_path):
     (tmp_path / "test.de").unlink()
     (tmp_path / "test.en").write_bytes(b"fine\n\xff\xfe\nfine\n\xe9\n")
     told = message(read, tmp_path)
-    assert "train.en: an empty side in line 2, 3" in told
+    assert f"{tmp_path / 'train.de'} and train.en: an empty side in line 2, 3" in told
     assert f"{tmp_path / 'dev.de'} has 2 lines, {tmp_path / 'dev.en'} has 1 lines" in told
     assert f"{tmp_path / 'test.de'} (or test.de.gz) is missing; the folder holds dev.de" in told
     assert f"{tmp_path / 'test.en'}: not UTF-8 in line 2, 4" in told

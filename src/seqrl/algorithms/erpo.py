@@ -128,6 +128,10 @@ class Path:
                 {"alpha", "beta"} <= set(point) <= known,
                 f"{here} must have alpha, beta and {' or '.join(LENGTHS)}, not {', '.join(point)}",
             )
+            require(
+                all(isinstance(value, int | float) for value in point.values()),
+                f"{here} must hold numbers, not {dict(point)}",
+            )
             alpha, beta = point["alpha"], point["beta"]
             require(alpha >= 0 and beta >= 0, f"alpha and beta must not be negative at {here}")
             require(alpha + beta > 0, f"alpha + beta must be positive at {here}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from seqrl.algorithms.base import WeightedLikelihood
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
+from seqrl.proposals.candidates import Candidates
 from seqrl.ranges import require
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Trajectories
@@ -38,6 +39,10 @@ class MinimumRisk(WeightedLikelihood):
         lambda_mle: float = 0.0,
     ) -> None:
         require(alpha > 0, f"alpha must be positive, not {alpha}")
+        require(
+            not isinstance(proposal, Candidates) or proposal.samples + proposal.reference > 1,
+            "a risk needs at least two candidates: more samples, or the reference",
+        )
         super().__init__(policy=policy, proposal=proposal, reward=reward, lambda_mle=lambda_mle)
         self.alpha = alpha
         self._risk: Tensor | None = None

@@ -94,7 +94,7 @@ def read_parallel(
         Row(line, values[0], tuple(values[1:last]), tuple(values[last:]))
         for line, values in enumerate(zip(*found.values(), strict=True), 1)
     )
-    return assembly(rows, str(target), problems)
+    return assembly(rows, f"{source} and {target.name}", problems)
 
 
 def numbered(path: Path) -> list[Path]:

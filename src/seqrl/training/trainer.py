@@ -61,7 +61,7 @@ class StageSettings:
     decay_learners  whose rates decay; none: everybody's
     micro_batch     sentences in memory at once; none: the whole batch
     precision       `fp32`, or `bf16` autocast
-    log_every       updates between records of the training metrics
+    log_every       updates between records of the training metrics; the last is at the budget's end
     save_every      updates between checkpoints, beside those at validations
     """
 
@@ -256,7 +256,7 @@ class Trainer:
             epoch_ended = self.position == count
             if epoch_ended:
                 self.epoch, self.position = self.epoch + 1, 0
-            if self.update % self.settings.log_every == 0:
+            if self.update % self.settings.log_every == 0 or self.finished:
                 self._record_training()
             every = self.settings.validate_every
             due = epoch_ended if every is None else self.update % every == 0
