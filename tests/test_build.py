@@ -460,6 +460,21 @@ def test_networks_come_from_what_an_earlier_stage_learns(teacher: str, message: 
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_steps=ten", "max_steps must be positive or null, not ten"),
+        ("trainer.max_epochs=many", "max_epochs must be a number or null, not many"),
+        ("trainer.log_every=x", "log_every must be at least 1, not x"),
+        ("trainer.validate_every=x", "validate_every must be positive or null, not x"),
+    ],
+)
+def test_words_in_the_place_of_numbers_are_told(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(composed("algorithm=mle", override))
+    assert str(caught.value) == f"algorithm.stages.actor: {message}"
+
+
 def test_a_risk_needs_two_candidates() -> None:
     check(composed("algorithm=mrt", "algorithm.samples=1"))
     with pytest.raises(ConfigError, match="a risk needs at least two candidates"):

@@ -31,7 +31,7 @@ from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
 from seqrl.metrics.corpus import METRICS
 from seqrl.models.base import Policy
-from seqrl.ranges import require, unmet
+from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
@@ -278,10 +278,12 @@ def build_reward(config: Config, stage: Config) -> Reward:
 def build_settings(config: Config, stage: Config) -> StageSettings:
     """The stage's settings under the trainer's caps."""
     trainer = config["trainer"]
+    most = trainer["max_epochs"]
+    require(most is None or is_number(most), f"max_epochs must be a number or null, not {most}")
     names = {field.name for field in fields(StageSettings)}
     values = {k: v for k, v in (trainer | stage).items() if k in names}
-    if trainer["max_epochs"] is not None:
-        values["epochs"] = min(stage["epochs"], trainer["max_epochs"])
+    if most is not None:
+        values["epochs"] = min(stage["epochs"], most)
     if trainer["validate_every"] is not None:
         values["validate_every"] = trainer["validate_every"]
     if stage.get("max_steps") and trainer["max_steps"]:

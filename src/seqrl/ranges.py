@@ -19,6 +19,11 @@ def require(condition: bool, message: str) -> None:
     kept.append(message)
 
 
+def is_number(value: object) -> bool:
+    """Whether it can be compared with numbers; command lines hold words where they should not."""
+    return isinstance(value, int | float)
+
+
 @contextmanager
 def unmet() -> Iterator[list[str]]:
     """The messages of all requirements that are not met inside the block.

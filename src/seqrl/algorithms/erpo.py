@@ -25,7 +25,7 @@ from seqrl.algorithms.diagnostics import mean, weighted_nll_per_token
 from seqrl.models.base import Policy, drops
 from seqrl.proposals.base import Proposal
 from seqrl.proposals.candidates import Candidates
-from seqrl.ranges import require
+from seqrl.ranges import is_number, require
 from seqrl.rewards.base import Reward
 from seqrl.schedules import along
 from seqrl.types import Batch, Clock, Trajectories
@@ -129,7 +129,7 @@ class Path:
                 f"{here} must have alpha, beta and {' or '.join(LENGTHS)}, not {', '.join(point)}",
             )
             require(
-                all(isinstance(value, int | float) for value in point.values()),
+                all(is_number(value) for value in point.values()),
                 f"{here} must hold numbers, not {dict(point)}",
             )
             alpha, beta = point["alpha"], point["beta"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
-from seqrl.ranges import require
+from seqrl.ranges import is_number, require
 from seqrl.tracking.metrics_log import MetricsLog, read_metrics
 from seqrl.tracking.progress import Measure, resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -84,10 +84,11 @@ class StageSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "decay_patience", "log_every", "save_every"):
             value = getattr(self, name)
-            require(value >= 1, f"{name} must be at least 1, not {value}")
+            require(is_number(value) and value >= 1, f"{name} must be at least 1, not {value}")
         for name in ("max_steps", "validate_every", "micro_batch", "clip"):
             value = getattr(self, name)
-            require(value is None or value > 0, f"{name} must be positive or null, not {value}")
+            positive = value is None or (is_number(value) and value > 0)
+            require(positive, f"{name} must be positive or null, not {value}")
         factor, unit, precision = self.decay_factor, self.batch_unit, self.precision
         require(factor is None or 0 < factor < 1, f"decay_factor must lie in (0, 1), not {factor}")
         require(self.decay_times >= 0, f"decay_times must not be negative, not {self.decay_times}")
