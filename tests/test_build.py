@@ -475,6 +475,11 @@ def test_words_in_the_place_of_numbers_are_told(override: str, message: str) -> 
     assert str(caught.value) == f"algorithm.stages.actor: {message}"
 
 
+def test_a_seed_is_a_number() -> None:
+    with pytest.raises(ConfigError, match="seed must not be negative, not one"):
+        check(composed("algorithm=mle", "seed=one"))
+
+
 def test_a_risk_needs_two_candidates() -> None:
     check(composed("algorithm=mrt", "algorithm.samples=1"))
     with pytest.raises(ConfigError, match="a risk needs at least two candidates"):

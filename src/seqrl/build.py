@@ -575,7 +575,7 @@ def check(config: Config) -> None:
     attempt("init_from", check_initialised, config)
     if not config["outputs"]:
         problems.add("outputs must be a folder; it may be new")
-    if config["seed"] < 0:
+    if not (is_number(config["seed"]) and config["seed"] >= 0):
         problems.add(f"seed must not be negative, not {config['seed']}")
     if config["threads"] is not None and config["threads"] < 1:
         problems.add(f"threads must be at least 1 or null, not {config['threads']}")
