@@ -453,9 +453,10 @@ def _preparer(
             if run is not None:
                 _initialise({"policy": network}, Path(run), task)
         trained = set(starts)
-        for name in initialised(config, stage):
-            _initialise({name: networks[name]}, Path(config["init_from"]), task)
-            trained.add(name)
+        given = initialised(config, stage)
+        if given:
+            _initialise({n: networks[n] for n in given}, Path(config["init_from"]), task)
+        trained.update(given)
         for network in networks.values():
             network.to(device)
         start = None

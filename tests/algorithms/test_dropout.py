@@ -84,7 +84,9 @@ def test_proposals_without_dropout_do_not_feel_that_of_the_encoder(
 ) -> None:
     policy = network()
     algorithm = make(policy)
-    for update in range(5):
+    algorithm.scored(BATCH, Clock())
+    assert not algorithm.proposal.dropout
+    for update in range(40):
         clock = Clock(update=update)
         proposed = algorithm.scored(BATCH, clock).trajectories
         assert policy.dropout.training

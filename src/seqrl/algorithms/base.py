@@ -155,10 +155,14 @@ class WeightedLikelihood(Algorithm):
 
     def _memory_of_the_proposal(self, memory: Any, batch: Batch) -> Any:
         """`memory`, or one without dropout where the proposal wants none and there is some."""
-        if self.proposal.dropout or not drops(self.policy):
+        if not self.proposes_without_dropout():
             return memory
         with dropout(self.policy, False):
             return self.policy.encode(batch.source, batch.source_mask)
+
+    def proposes_without_dropout(self) -> bool:
+        """Whether what is scored with dropout is proposed without it."""
+        return drops(self.policy) and not self.proposal.dropout
 
     def loss(self, scored: Scored, weights: Tensor, batch: Batch) -> Tensor:
         """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from seqrl.algorithms.base import (
+    Scored,
     WeightedLikelihood,
     log_probs_of,
     of_choices,
     self_normalised,
 )
 from seqrl.algorithms.diagnostics import mean, weighted_nll_per_token
-from seqrl.models.base import Policy, drops
+from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.proposals.candidates import Candidates
 from seqrl.ranges import is_number, require
@@ -88,15 +89,15 @@ class ERPO(WeightedLikelihood):
         self.alpha, self.beta = self.path.points[0]
         self._objective: dict[str, Tensor] = {}
 
-    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+    def scored(self, batch: Batch, clock: Clock) -> Scored:
         self.alpha, self.beta = self.path(clock)
         self.proposal = self.sampling if self.alpha > 0 else self.perturbation
-        return super().losses(batch, clock)
+        return super().scored(batch, clock)
 
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype) * self.scale
         sampled = self.alpha > 0
-        if sampled and self.beta > 0 and drops(self.policy) and not self.sampling.dropout:
+        if sampled and self.beta > 0 and self.proposes_without_dropout():
             log_probs = log_probs_of(trajectories, self.policy, batch)
         log_p = torch.where(trajectories.mask & ~trajectories.forced, log_probs, 0.0).sum(1)
         logits = log_ratio(rewards, log_p, alpha=self.alpha, beta=self.beta, sampled=sampled)
