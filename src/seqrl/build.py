@@ -33,6 +33,7 @@ from seqrl.metrics.corpus import METRICS
 from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
+from seqrl.schedules import Schedule
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
@@ -210,6 +211,12 @@ def build_optimizers(stage: Config) -> dict[str, Any]:
     return {name: build(node) for name, node in stage["optimizers"].items() if node is not None}
 
 
+def build_lr_schedule(stage: Config) -> Schedule | None:
+    node = stage.get("lr_schedule")
+    schedule: Schedule | None = None if node is None else build(node)
+    return schedule
+
+
 def starts_of(config: Config, stage: Config) -> dict[str, Start]:
     """The stages of the same run that the stage's networks come from."""
     found = {}
@@ -312,7 +319,7 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
     names = {field.name for field in fields(StageSettings)} | unimportant
     description: dict[str, Any] = {
         "formats": FORMATS,
-        "stage": {k: v for k, v in stage.items() if k not in names},
+        "stage": {k: v for k, v in stage.items() if k not in names and v is not None},
         "settings": {
             field.name: getattr(settings, field.name)
             for field in fields(settings)
@@ -468,6 +475,7 @@ def _preparer(
         return Trainer(
             algorithm=algorithm,
             optimizers=build_optimizers(stage),
+            lr_schedule=build_lr_schedule(stage),
             settings=settings,
             batches=Batches(
                 task.split("train"),
@@ -593,6 +601,7 @@ def check(config: Config) -> None:
         for name, stage in needed_stages(config).items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
+            attempt(f"{place}.lr_schedule", build_lr_schedule, stage)
             attempt(place, check_starts, config, name)
             attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
             if "policy" in own_networks(stage):

@@ -54,6 +54,7 @@ class Linear(Schedule):
     ) -> None:
         super().__init__(unit=unit)
         require(slope >= 0, f"slope must not be negative, not {slope}")
+        require(least >= 0, f"least must not be negative, not {least}")
         self.start = start
         self.slope = slope
         self.least = least
@@ -76,6 +77,7 @@ class Stairs(Schedule):
     ) -> None:
         super().__init__(unit=unit)
         require(height >= 0, f"height must not be negative, not {height}")
+        require(least >= 0, f"least must not be negative, not {least}")
         require(width > 0, f"width must be positive, not {width}")
         self.start = start
         self.height = height

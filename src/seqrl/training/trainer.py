@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
 from seqrl.ranges import is_number, require
+from seqrl.schedules import Schedule
 from seqrl.tracking.metrics_log import MetricsLog, read_metrics
 from seqrl.tracking.progress import Measure, resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -137,6 +138,9 @@ class Trainer:
     """One stage.
 
     folder     holds last.pt, best.safetensors, metrics.jsonl and timings.jsonl
+    lr_schedule
+               what the learning rates are multiplied by at every update, beside the decays;
+               none: 1
     start      whether the weights come from an earlier stage: they are then validated first,
                for comparison; they are never selected
     preempted  asked after every update
@@ -155,6 +159,7 @@ class Trainer:
         folder: Path,
         device: torch.device,
         seed: int,
+        lr_schedule: Schedule | None = None,
         start: bool = False,
         preempted: Callable[[], bool] = lambda: False,
         guards: Guards = NO_GUARDS,
@@ -168,6 +173,11 @@ class Trainer:
         self.optimizers = {
             name: factory(self.learners[name].parameters()) for name, factory in optimizers.items()
         }
+        self.rates = {
+            name: [group["lr"] for group in optimizer.param_groups]
+            for name, optimizer in self.optimizers.items()
+        }
+        self.lr_schedule = lr_schedule
         self.settings = settings
         self.batches = batches
         self.validation = validation
@@ -275,6 +285,7 @@ class Trainer:
         """One update of every learner whose loss takes part."""
         torch.manual_seed(derived_seed(self.seed, self.update, "dropout"))
         clock = self.clock()
+        self._set_rates(clock)
         whole = batch.to(self.device)
         parts = (
             [whole] if self.settings.micro_batch is None else whole.split(self.settings.micro_batch)
@@ -329,7 +340,7 @@ class Trainer:
         self.stopped = decision is Decision.STOP or self._decay(score)
 
     def _decay(self, score: float) -> bool:
-        """Lower the learning rates where the score has stopped rising; whether to stop."""
+        """Count a decay where the score has stopped rising; whether to stop."""
         if self.settings.decay_factor is None:
             return False
         if score >= self.plateau_best:
@@ -340,14 +351,17 @@ class Trainer:
             return False
         self.since_best = 0
         self.decays += 1
-        if self.decays > self.settings.decay_times:
-            return True
+        return self.decays > self.settings.decay_times
+
+    def _set_rates(self, clock: Clock) -> None:
+        """The learning rates of an update: those given, after the decays and the schedule."""
+        scheduled = 1.0 if self.lr_schedule is None else self.lr_schedule(clock)
+        decayed = (self.settings.decay_factor or 1.0) ** self.decays
         names = self.settings.decay_learners
         for name, optimizer in self.optimizers.items():
-            if names is None or name in names:
-                for group in optimizer.param_groups:
-                    group["lr"] *= self.settings.decay_factor
-        return False
+            factor = scheduled * (decayed if names is None or name in names else 1.0)
+            for group, rate in zip(optimizer.param_groups, self.rates[name], strict=True):
+                group["lr"] = rate * factor
 
     @contextmanager
     def _autocast(self) -> Iterator[None]:
