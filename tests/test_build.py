@@ -15,6 +15,7 @@ from seqrl.build import (
     ConfigError,
     asked_for,
     build_guards,
+    build_lr_schedule,
     build_settings,
     build_with,
     check,
@@ -71,6 +72,36 @@ def test_every_other_choice_builds(override: str) -> None:
 def test_every_schedule_builds(schedule: str) -> None:
     choice = f"schedule@algorithm.truth={schedule}"
     check(composed("algorithm=scheduled_sampling", choice, "device=cpu"))
+
+
+@pytest.mark.parametrize("schedule", names("schedule"))
+def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
+    config = composed("algorithm=erac", f"+schedule@task.budget.joint.lr_schedule={schedule}")
+    check(config)
+    made = [build_lr_schedule(stage) for stage in config["algorithm"]["stages"].values()]
+    assert made[:2] == [None, None]
+    assert type(made[2]).__name__.lower() == schedule.replace("_", "")
+
+
+def test_a_schedule_out_of_range_is_told_with_its_place() -> None:
+    config = composed(
+        "algorithm=mle",
+        "+schedule@task.budget.actor.lr_schedule=linear",
+        "task.budget.actor.lr_schedule.slope=-1",
+    )
+    with pytest.raises(ConfigError, match="actor.lr_schedule: slope must not be negative, not -1"):
+        check(config)
+
+
+def test_a_schedule_makes_another_stage_and_none_leaves_it_what_it_was() -> None:
+    """Stages of a store from before there were schedules are still found."""
+    config = composed("algorithm=mle")
+    stage = config["algorithm"]["stages"]["actor"]
+    earlier = {k: v for k, v in stage.items() if k not in ("lr_schedule", "decay_patience")}
+    assert stage_description(config, stage, "d") == stage_description(config, earlier, "d")
+    linear = {"_target_": "seqrl.schedules.Linear", "slope": 0.01}
+    scheduled = stage_description(config, stage | {"lr_schedule": linear}, "d")
+    assert scheduled != stage_description(config, stage, "d")
 
 
 @pytest.mark.parametrize("proposal", names("proposal"))

@@ -65,6 +65,8 @@ def test_a_path_is_straight_between_its_points() -> None:
         lambda: Linear(slope=-1),
         lambda: Stairs(height=-1, width=1),
         lambda: Stairs(height=1, width=0),
+        lambda: Linear(slope=1, least=-1),
+        lambda: Stairs(height=1, width=1, least=-1),
         lambda: Exponential(k=1.0),
         lambda: InverseSigmoid(k=0),
         lambda: Linear(slope=1, unit="steps"),

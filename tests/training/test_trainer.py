@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
+from seqrl.schedules import Linear, Schedule
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
@@ -97,6 +98,7 @@ def trainer(
     batches: Fixed,
     *,
     lr: float = 0.5,
+    lr_schedule: Schedule | None = None,
     start: bool = False,
     preempted: Callable[[], bool] = lambda: False,
     **settings: Any,
@@ -113,6 +115,7 @@ def trainer(
         folder=folder,
         device=torch.device("cpu"),
         seed=1,
+        lr_schedule=lr_schedule,
         start=start,
         preempted=preempted,
     )
@@ -209,6 +212,24 @@ def test_rates_halve_without_improvement_and_the_stage_stops_in_time(tmp_path: P
     assert summary["decays"] == 3
     rates = [r["train/lr/policy"] for r in read_metrics(tmp_path / "metrics.jsonl") if len(r) > 3]
     assert rates == [0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_the_schedule_multiplies_what_the_decays_left_of_the_rate(tmp_path: Path) -> None:
+    # four updates of one epoch each, of which 0, 25, 50 and 75 percent are spent before
+    one = trainer(
+        tmp_path, Mean(), Scripted(3, 2, 3, 3), Fixed(batch([4])), epochs=4, decay_factor=0.5,
+        log_every=1, lr_schedule=Linear(slope=0.01, unit="percent"),
+    )  # fmt: skip
+    one.train()
+    rates = [r["train/lr/policy"] for r in read_metrics(tmp_path / "metrics.jsonl") if len(r) > 3]
+    assert rates == [0.5, 0.5 * 0.75, 0.5 * 0.5 / 2, 0.5 * 0.25 / 2]
+
+
+def test_a_rate_of_zero_moves_no_weight(tmp_path: Path) -> None:
+    mean = Mean()
+    schedule = Linear(start=1.0, slope=1.0)
+    trainer(tmp_path, mean, Scripted(), Fixed(batch([4, 6])), epochs=3, lr_schedule=schedule).train()
+    assert weight(mean) == 2.5  # the first update's; the others have max(0, 1 - u) = 0
 
 
 def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:
