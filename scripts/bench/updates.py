@@ -1,0 +1,288 @@
+"""What an update costs: every algorithm, and the plain ones beside them, in turn on the same batches.
+
+The policy is first trained by maximum likelihood for a while, so that samples have usual lengths;
+all start from it. Data and decoding are not in the figures.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from plain import PlainUpdates
+from stopwatch import Stopwatch
+from torch import nn
+
+from seqrl.build import (
+    Config,
+    build_algorithm,
+    build_network,
+    build_optimizers,
+    build_settings,
+    stage_networks,
+    vocabularies,
+)
+from seqrl.data.batching import Batches
+from seqrl.data.task import Task
+from seqrl.models.base import Policy
+from seqrl.tracking.progress import resident_bytes
+from seqrl.types import Batch, Clock
+
+PHASES = ("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
+PLAIN = {"mle": "mle", "critic": "evaluation", "joint": "joint"}
+"""By the stage whose updates they are, the plain ones."""
+
+
+@dataclass
+class Measured:
+    """Of one kind of update: seconds of each, its phases, and the most memory it took."""
+
+    seconds: list[float] = field(default_factory=list)
+    phases: dict[str, list[float]] = field(default_factory=dict)
+    tokens: list[int] = field(default_factory=list)
+    memory: int = 0
+
+
+class Ours:
+    """A stage of an algorithm, ready to be updated as the trainer does."""
+
+    def __init__(
+        self, config: Config, stage_name: str | None, task: Task, policy: Policy[Any, Any]
+    ) -> None:
+        stages = config["algorithm"]["stages"]
+        stage = stages[stage_name or list(stages)[-1]]
+        sizes = vocabularies(task)
+        networks = {
+            name: build_network(config, name, sizes, 1, stage)
+            for name in stage_networks(config, stage)
+        }
+        networks["policy"].load_state_dict(policy.state_dict())
+        self.device = next(policy.parameters()).device
+        for network in networks.values():
+            network.to(self.device)
+        settings = build_settings(config, stage)
+        self.clip, self.bf16 = settings.clip, settings.precision == "bf16"
+        self.algorithm = build_algorithm(config, stage, networks, lambda: task.counts)
+        self.learners: dict[str, nn.Module] = self.algorithm.learners()
+        self.optimizers = {
+            name: factory(self.learners[name].parameters())
+            for name, factory in build_optimizers(stage).items()
+        }
+        self.stopwatch = Stopwatch(self.device)
+        self._watch(networks)
+
+    def update(self, batch: Batch, number: int) -> None:
+        clock = Clock(update=number, fraction=number / 1000, seed=1)
+        phase = self.stopwatch.phase
+        with phase("rest"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                losses = self.algorithm.losses(batch, clock)
+            with phase("backward"):
+                torch.stack([loss.float() for loss in losses.values()]).sum().backward()
+            with phase("optimizer"):
+                for name in losses:
+                    parameters = list(self.learners[name].parameters())
+                    nn.utils.clip_grad_norm_(parameters, self.clip or float("inf"))
+                    self.optimizers[name].step()
+                    self.optimizers[name].zero_grad(set_to_none=True)
+            self.algorithm.after_update(clock)
+
+    def _watch(self, networks: dict[str, nn.Module]) -> None:
+        """Tell the stopwatch whose calls are what."""
+        watch, own = self.stopwatch.watch, vars(self.algorithm)
+        for name, network in networks.items():
+            for method in ("encode", "features", "project"):
+                if name == "policy":
+                    watch(network, method, "score", within="sample")
+                else:
+                    watch(network, method, "critic")
+        if "evaluation" in own:
+            for method in ("targets", "loss"):
+                watch(own["evaluation"], method, "critic")
+        if own.get("reward") is not None:
+            for method in ("score", "increments", "lookahead", "lookaheads"):
+                if hasattr(own["reward"], method):
+                    watch(own["reward"], method, "reward", within="reward")
+        if own.get("proposal") is not None:
+            own["proposal"] = Watched(own["proposal"], self.stopwatch)
+            self.algorithm.proposal = own["proposal"]
+
+
+class Watched:
+    """A proposal whose calls are the phase `sample`; in all else it is the proposal."""
+
+    def __init__(self, proposal: Any, stopwatch: Stopwatch) -> None:
+        self._proposal, self._stopwatch = proposal, stopwatch
+
+    def __call__(self, *arguments: Any) -> Any:
+        with self._stopwatch.phase("sample"):
+            return self._proposal(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._proposal, name)
+
+
+class PlainOne:
+    """One of the plain updates."""
+
+    def __init__(self, updates: PlainUpdates, name: str) -> None:
+        self.updates, self.name = updates, name
+        self.stopwatch = Stopwatch(torch.device("cpu"))
+
+    def update(self, batch: Batch, number: int) -> None:
+        torch.manual_seed(number)
+        getattr(self.updates, self.name)(batch)
+
+
+def measure_updates(
+    configs: dict[str, Config], task: Task, device: torch.device, *, repeats: int, warm_up: int
+) -> dict[str, Measured]:
+    """By row: `algorithm`, its last stage, `algorithm.stage`, or `plain.stage`.
+
+    `configs` are those of the algorithms by row; `mle` must be among them.
+    """
+    batches = Batches(task.split("train"), size=50, seed=1)
+    endless = (batch.to(device) for epoch in cycle([0]) for batch in batches.iterate(epoch))
+    policy = build_network(configs["mle"], "policy", vocabularies(task), 1).to(device)
+    trained(configs["mle"], policy, list(islice(endless, warm_up)), task)
+    rows: dict[str, Ours | PlainOne] = {}
+    for row, config in configs.items():
+        _, _, stage = row.partition(".")
+        rows[row] = Ours(config, stage or None, task, policy)
+    if device.type == "cpu":
+        sizes = vocabularies(task)
+        updates = PlainUpdates(sizes.source, sizes.target, **sizes_of(configs["mle"]))
+        adopt(updates.actor, policy)
+        rows |= {
+            f"plain.{stage}": PlainOne(copy.deepcopy(updates), name)
+            for stage, name in PLAIN.items()
+        }
+    found = {row: Measured() for row in rows}
+    for number, batch in enumerate(islice(endless, repeats + 1)):
+        for row, one in rows.items():
+            one.stopwatch.on = False
+            with PeakMemory(device) as peak:
+                began = one.stopwatch.now()
+                one.update(batch, number)
+                taken = one.stopwatch.now() - began
+            if not number:  # it makes room and tables
+                continue
+            found[row].seconds.append(taken)
+            found[row].tokens.append(int(batch.target_mask.sum()))
+            found[row].memory = max(found[row].memory, peak.bytes)
+            one.stopwatch.on, one.stopwatch.seconds = True, {}
+            one.update(batch, number)
+            for phase, seconds in one.stopwatch.seconds.items():
+                found[row].phases.setdefault(phase, []).append(seconds)
+    return found
+
+
+def trained(config: Config, policy: Policy[Any, Any], batches: Sequence[Batch], task: Task) -> None:
+    """Train the policy by maximum likelihood, an update a batch, with Adam at 0.002."""
+    learner = Ours(config, None, task, policy)
+    learner.optimizers = {
+        name: torch.optim.Adam(network.parameters(), lr=0.002)
+        for name, network in learner.learners.items()
+    }
+    for number, batch in enumerate(batches):
+        learner.update(batch, number)
+    policy.load_state_dict(learner.learners["policy"].state_dict())
+
+
+def sizes_of(config: Config) -> dict[str, Any]:
+    """What the plain networks must be told to be as large as the policy."""
+    policy = config["model"]["policy"]
+    return {name: policy[name] for name in ("embedding", "hidden", "input_feeding")}
+
+
+ADOPTED = {
+    "encoder_layers.0.": "encoder.",
+    "decoder_layers.0.": "decoder.",
+    "attention.energy.": "energy.",
+}
+
+
+def adopt(plain: nn.Module, policy: nn.Module) -> None:
+    """Give a plain network of the same size the weights of a policy or critic of one layer."""
+    weights = {}
+    for name, value in policy.state_dict().items():
+        for ours, theirs in ADOPTED.items():
+            if name.startswith(ours):
+                name = theirs + name.removeprefix(ours)
+        weights[name] = value
+    if "attention.query.weight" in weights:  # W_h h + W_m m + b = [W_h W_m] [h ; m] + b
+        query, key = (weights.pop(f"attention.{n}.weight") for n in ("query", "key"))
+        weights["pair.weight"] = torch.cat([query, key], dim=1)
+        weights["pair.bias"] = weights.pop("attention.query.bias")
+    plain.load_state_dict(weights)
+
+
+class PeakMemory:
+    """The most memory held inside the block beyond what was held before, in bytes.
+
+    On a CPU that of the process, where the system tells (Linux); 0 elsewhere.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.bytes = 0
+
+    def __enter__(self) -> PeakMemory:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._before = torch.cuda.memory_allocated(self.device)
+        else:
+            with suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")
+            self._before = resident_bytes()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self.device) - self._before
+            return
+        with suppress(OSError):
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM"):
+                    self.bytes = max(0, int(line.split()[1]) * 1024 - self._before)
+
+
+def table(found: dict[str, Measured]) -> list[str]:
+    """A row for each: milliseconds, what they are in those of `mle` and of the plain one, phases."""
+    phases = [p for p in PHASES if any(p in one.phases for one in found.values())]
+    heads = ["ms", "of mle", "speed-up", *phases, "tokens/s", "peak MiB"]
+    lines = [f"{'update':<22}" + "".join(f"{head:>10}" for head in heads)]
+    for row, one in found.items():
+        beside = plain_beside(row, found)
+        cells = [
+            f"{1000 * statistics.median(one.seconds):.1f}",
+            f"{ratio(one, found['mle']):.2f}",
+            f"{ratio(found[beside], one):.2f}" if beside else "",
+            *(
+                f"{1000 * statistics.median(one.phases[p]):.1f}" if p in one.phases else ""
+                for p in phases
+            ),
+            f"{sum(one.tokens) / sum(one.seconds):.0f}",
+            f"{one.memory / 2**20:.0f}",
+        ]
+        lines.append(f"{row:<22}" + "".join(f"{cell:>10}" for cell in cells))
+    return lines
+
+
+def ratio(one: Measured, other: Measured) -> float:
+    """The median over the batches of what one took over what the other took beside it."""
+    return statistics.median(a / b for a, b in zip(one.seconds, other.seconds, strict=True))
+
+
+def plain_beside(row: str, found: dict[str, Measured]) -> str | None:
+    """The plain update that computes what the row does."""
+    stages = {"mle": "mle", "erac.critic": "critic", "erac": "joint"}
+    name = f"plain.{stages.get(row)}"
+    return name if name in found else None
