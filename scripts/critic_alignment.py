@@ -89,13 +89,14 @@ def main() -> None:
     batch = collate(split, list(range(min(arguments.sentences, len(split)))))
     trajectories, logits = propose(algorithm.policy, algorithm.proposal, batch, Clock(seed=0))
     judged = algorithm.judge(batch, trajectories, logits)
+    log_pi, values = map(trajectories.padded, (judged.log_pi, judged.values))
     memory = algorithm.policy.encode(batch.source, batch.source_mask)
     group = trajectories.group
     assert group == 1, "the joint stage draws one sample per source"
     print("position  sentences  true deviation  critic deviation  correlation  alignment")
     for t in range(min(arguments.positions, trajectories.targets.shape[1] - 1)):
         running = trajectories.mask[:, t + 1]
-        probability, words = judged.log_pi[:, t].exp().topk(arguments.words, dim=-1)
+        probability, words = log_pi[:, t].exp().topk(arguments.words, dim=-1)
         probability = probability / probability.sum(1, keepdim=True)
         prefix = trajectories.targets[:, :t]
         true = torch.stack(
@@ -111,7 +112,7 @@ def main() -> None:
             ],
             dim=1,
         )
-        found = judged.values[:, t].gather(1, words)
+        found = values[:, t].gather(1, words)
         true, found = ((q - (probability * q).sum(1, keepdim=True))[running] for q in (true, found))
         weight = probability[running]
         product = (weight * true * found).sum()

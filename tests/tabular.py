@@ -89,8 +89,9 @@ class TabularPolicy(Policy[TabularMemory, TabularState]):
     def encode(self, source: Tensor, mask: Tensor) -> TabularMemory:
         return TabularMemory(source[:, self.column])
 
-    def features(self, memory: TabularMemory, inputs: Tensor) -> Tensor:
-        return self.table[memory.row.unsqueeze(1), nodes_of(inputs)]
+    def features(self, memory: TabularMemory, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        found = self.table[memory.row.unsqueeze(1), nodes_of(inputs)]
+        return found if mask is None else found[mask]
 
     def project(self, features: Tensor) -> Tensor:
         return features

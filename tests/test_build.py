@@ -89,7 +89,7 @@ def test_a_schedule_out_of_range_is_told_with_its_place() -> None:
         "+schedule@task.budget.actor.lr_schedule=linear",
         "task.budget.actor.lr_schedule.slope=-1",
     )
-    with pytest.raises(ConfigError, match="actor.lr_schedule: slope must not be negative, not -1"):
+    with pytest.raises(ConfigError, match=r"actor\.lr_schedule: slope must not"):
         check(config)
 
 

@@ -4,9 +4,9 @@
                          [--repeats 15] [--warm-up 300] [--json FILE]
 
 The overrides are those of a run, such as `experiment=multi30k task.data_dir=DIR`. Rows of the
-updates are algorithms, of which the last stage is measured, or `algorithm.stage`. Beside them, on a
-CPU, stand the plain updates of `plain.py`; all are made in turn on the same batches, and the figures
-are medians. Run it on a quiet machine.
+updates are algorithms, of which the last stage is measured, or `algorithm.stage`. Beside them, on
+a CPU, stand the plain updates of `plain.py`; all are made in turn on the same batches, and the
+figures are medians. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ def main() -> None:
     if {"decoding", "rewards"} & set(chosen.parts):
         policy = build_network(configs["mle"], "policy", vocabularies(task), 1).to(device)
         batches = Batches(task.split("train"), size=50, seed=1)
-        some = [batch.to(device) for _, batch in zip(range(chosen.warm_up), batches.iterate(0), strict=False)]
-        trained(configs["mle"], policy, some, task)
+        first = islice(batches.iterate(0), chosen.warm_up)
+        trained(configs["mle"], policy, [batch.to(device) for batch in first], task)
         if "decoding" in chosen.parts:
             others += decoding(policy, task, device, max(1, chosen.repeats // 5))
         if "rewards" in chosen.parts:

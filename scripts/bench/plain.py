@@ -1,4 +1,4 @@
-"""The MLE, critic and joint actor-critic updates written as plainly as possible, to be timed against.
+"""The MLE, critic and joint updates written as plainly as possible, to be timed against.
 
 What a first working version looks like, and how the released code of Dai, Xie and Hovy (2018)
 computes them: single precision; samples are drawn by a loop under autograd, whose distributions are
@@ -168,7 +168,6 @@ class PlainUpdates:
         *,
         embedding: int = 256,
         hidden: int = 256,
-        extra_length: int = 10,
         tau: float = 0.04,
         beta: float = 0.001,
         lambda_var: float = 0.001,
@@ -181,7 +180,6 @@ class PlainUpdates:
         )
         self.critic = Plain(target_size, target_size, **size, dropout=0.0, concatenated=True)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.extra_length = extra_length
         self.tau, self.beta = tau, beta
         self.lambda_var, self.lambda_mle = lambda_var, lambda_mle
         self.sgd = torch.optim.SGD(self.actor.parameters(), lr=0.6)
@@ -193,14 +191,14 @@ class PlainUpdates:
 
     def evaluation(self, batch: Batch) -> None:
         """The critic's update with the actor fixed, two samples per source."""
-        tokens, mask, log_p = self.actor.sample(batch, 2, self._steps(batch))
+        tokens, mask, log_p = self.actor.sample(batch, 2, batch.target.shape[1] + 5)
         loss, _ = self._judge(batch, tokens, mask, log_p.detach(), 2)
         self._step(loss, self.critic, self.critic_adam)
         self._follow()
 
     def joint(self, batch: Batch) -> None:
         """Actor and critic together, one sample per source."""
-        tokens, mask, log_p = self.actor.sample(batch, 1, self._steps(batch))
+        tokens, mask, log_p = self.actor.sample(batch, 1, batch.target.shape[1] + 10)
         loss, values = self._judge(batch, tokens, mask, log_p.detach(), 1)
         signal = (values - self.tau * log_p).detach()
         worth = (log_p.exp() * signal).sum(-1)
@@ -209,9 +207,6 @@ class PlainUpdates:
         self._step(actor_loss, self.actor, self.actor_adam)
         self._step(loss, self.critic, self.critic_adam)
         self._follow()
-
-    def _steps(self, batch: Batch) -> int:
-        return batch.target.shape[1] + self.extra_length
 
     def _likelihood(self, batch: Batch) -> Tensor:
         memory, start = self.actor.encode(batch.source, batch.source_mask)

@@ -1,7 +1,8 @@
-"""What an update costs: every algorithm, and the plain ones beside them, in turn on the same batches.
+"""What an update costs, of every algorithm and of the plain ones beside them.
 
-The policy is first trained by maximum likelihood for a while, so that samples have usual lengths;
-all start from it. Data and decoding are not in the figures.
+All are made in turn, on the same batches. The policy is first trained by maximum likelihood for a
+while, so that samples have usual lengths; all start from it. Data and decoding are not in the
+figures.
 """
 
 from __future__ import annotations
@@ -110,23 +111,19 @@ class Ours:
             for method in ("score", "increments", "lookahead", "lookaheads"):
                 if hasattr(own["reward"], method):
                     watch(own["reward"], method, "reward", within="reward")
-        if own.get("proposal") is not None:
-            own["proposal"] = Watched(own["proposal"], self.stopwatch)
-            self.algorithm.proposal = own["proposal"]
+        for name in ("proposal", "perturbation", "sampling"):
+            if own.get(name) is not None:
+                self._watch_calls(own[name])
 
+    def _watch_calls(self, proposal: Any) -> None:
+        """Calls of the object are the phase `sample`; it stays one of its class."""
+        kind, phase = type(proposal), self.stopwatch.phase
 
-class Watched:
-    """A proposal whose calls are the phase `sample`; in all else it is the proposal."""
+        def watched(self: Any, *arguments: Any) -> Any:
+            with phase("sample"):
+                return kind.__call__(self, *arguments)
 
-    def __init__(self, proposal: Any, stopwatch: Stopwatch) -> None:
-        self._proposal, self._stopwatch = proposal, stopwatch
-
-    def __call__(self, *arguments: Any) -> Any:
-        with self._stopwatch.phase("sample"):
-            return self._proposal(*arguments)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._proposal, name)
+        proposal.__class__ = type(kind.__name__, (kind,), {"__call__": watched})
 
 
 class PlainOne:
@@ -255,7 +252,7 @@ class PeakMemory:
 
 
 def table(found: dict[str, Measured]) -> list[str]:
-    """A row for each: milliseconds, what they are in those of `mle` and of the plain one, phases."""
+    """Milliseconds of each, in those of `mle` and of the plain one beside it, and its phases."""
     phases = [p for p in PHASES if any(p in one.phases for one in found.values())]
     heads = ["ms", "of mle", "speed-up", *phases, "tokens/s", "peak MiB"]
     lines = [f"{'update':<22}" + "".join(f"{head:>10}" for head in heads)]
@@ -283,6 +280,7 @@ def ratio(one: Measured, other: Measured) -> float:
 
 def plain_beside(row: str, found: dict[str, Measured]) -> str | None:
     """The plain update that computes what the row does."""
-    stages = {"mle": "mle", "erac.critic": "critic", "erac": "joint"}
-    name = f"plain.{stages.get(row)}"
+    algorithm, _, stage = row.partition(".")
+    stages = {"mle": "mle", "erac": "joint", "erac_released": "joint"}
+    name = f"plain.{stage or stages.get(algorithm)}"
     return name if name in found else None

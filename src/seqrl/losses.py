@@ -17,9 +17,9 @@ def reduce(values: Tensor, mask: Tensor, sentences: int) -> Tensor:
 
 
 def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
-    """log p(y_t | y_<t, x) [N, T] from logits [N, T, V] and targets [N, T]."""
+    """log p(y_t | y_<t, x) [...] from logits [..., V] and targets [...]."""
     flat = F.cross_entropy(
-        at_least_single(logits.flatten(0, 1)), targets.flatten(), reduction="none"
+        at_least_single(logits.flatten(0, -2)), targets.flatten(), reduction="none"
     )
     return -flat.view_as(targets)
 
@@ -42,14 +42,13 @@ def weighted_nll(log_probs: Tensor, weights: Tensor, mask: Tensor, sentences: in
     return reduce(-weights.detach() * log_probs, mask, sentences)
 
 
-def expected_signal(logits: Tensor, signal: Tensor, mask: Tensor, sentences: int) -> Tensor:
-    """-(1/B) sum_n,t sum_w pi(w) S[n,t,w]: the full-vocabulary policy gradient.
+def expected_signal(logits: Tensor, signal: Tensor) -> Tensor:
+    """sum_w pi(w) S(w) [...] from logits and signal [..., V]: the full-vocabulary policy gradient.
 
-    logits, signal [N, T, V]; the signal is detached, so that with S = Q - tau log pi the
-    gradient is that of -(sum_w pi Q + tau H(pi)) (Dai et al. 2018, eq. 20).
+    The signal is detached, so that with S = Q - tau log pi the gradient is that of
+    sum_w pi Q + tau H(pi) (Dai et al. 2018, eq. 20).
     """
-    worth = expectation(torch.softmax(logits, dim=-1), signal.detach())
-    return reduce(-worth, mask, sentences)
+    return expectation(torch.softmax(logits, dim=-1), signal.detach())
 
 
 def entropy(log_probs: Tensor) -> Tensor:

@@ -4,7 +4,7 @@
     K  trajectories per sentence       T  target steps, end-of-sentence included
     N  = B * K, the K of one           V  target vocabulary
        sentence adjacent               H  hidden units
-    M  references per sentence
+    M  references per sentence         P  tokens of N sequences, padding left out
 
 All records are frozen: a function that changes one returns a new one.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -136,6 +137,20 @@ class Trajectories:
         """[N], tokens including EOS."""
         return self.mask.sum(1)
 
+    @cached_property
+    def places(self) -> Tensor:
+        """[P], where the tokens are in the flattened [N, T], row by row."""
+        return token_places(self.mask)
+
+    def flat(self, values: Tensor) -> Tensor:
+        """The values [N, T, ...] of tokens alone, [P, ...]."""
+        return at(self.places, values)
+
+    def padded(self, values: Tensor) -> Tensor:
+        """Values of tokens [P, ...] where they belong in [N, T, ...], zero at padding."""
+        zeros = values.new_zeros(self.mask.numel(), *values.shape[1:])
+        return zeros.index_copy(0, self.places, values).view(*self.mask.shape, *values.shape[1:])
+
     @property
     def forced(self) -> Tensor:
         """[N, T], true at an EOS that a limit on the length put: nobody chose it."""
@@ -191,6 +206,16 @@ def derived_seed(*parts: object) -> int:
     """A 63-bit seed that depends on every part and on their order."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def token_places(mask: Tensor) -> Tensor:
+    """[P], where a mask [N, T] is true, as places in the flattened one."""
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def at(places: Tensor, values: Tensor) -> Tensor:
+    """[P, ...], the values [N, T, ...] at places [P] of the flattened [N, T]."""
+    return values.flatten(0, 1).index_select(0, places)
 
 
 def shift_right(tokens: Tensor, first: int) -> Tensor:

@@ -37,7 +37,7 @@ REFERENCES = [(4, 5, 6, EOS), (5, EOS), (6, 6, EOS)]
 
 def samples_of(rewards: list[float], group: int) -> Samples:
     trajectories = trajectories_of([(4, EOS)] * len(rewards), group)
-    features = torch.zeros(len(rewards), 2, SIZE).double()
+    features = torch.zeros(2 * len(rewards), SIZE).double()
     batch = batch_of([(4, EOS)] * (len(rewards) // group))
     return Samples(trajectories, torch.tensor(rewards).double(), features, batch)
 
@@ -172,16 +172,16 @@ def test_what_the_learned_baseline_learns() -> None:
     given = torch.tensor([[True, False, False], [False, False, False]])
     drawn = replace(drawn, given=given, cut=torch.tensor([False, True]))
     rewards = torch.tensor([0.5, 0.25]).double()
-    features = torch.randn(2, 3, SIZE, generator=seeded(0), dtype=torch.float64)
+    features = torch.randn(5, SIZE, generator=seeded(0), dtype=torch.float64)
     samples = Samples(drawn, rewards, features.requires_grad_(), batch_of([(4, EOS)]))
-    assert flat(baseline(samples)) == pytest.approx([0.01] * 6)
+    assert flat(baseline(samples)) == pytest.approx([0.01] * 5 + [0])
     assert not baseline(samples).requires_grad
     loss = baseline.losses(samples)["baseline"]
     expected = 0.1 * (2 * (0.01 - 0.5) ** 2 + (0.01 - 0.25) ** 2) / 2
     assert loss.item() == pytest.approx(expected, abs=1e-9)
     unit = baseline.learners()["baseline"]
     unit.weight.data += 1.0
-    assert flat(baseline(samples)) == pytest.approx(flat(features.sum(-1) + 0.01))
+    assert flat(baseline(samples)) == pytest.approx([*flat(features.sum(-1) + 0.01), 0])
 
 
 def test_the_learned_baseline_does_not_reach_the_policy() -> None:

@@ -114,9 +114,10 @@ def test_targets_are_those_of_a_critic_with_the_same_values(tau: float) -> None:
     samples = trajectories()
     log_pi = torch.log_softmax(torch.randn(len(samples), samples.targets.shape[1], V), -1)
     rewards = reward.increments(samples, BATCH)
-    known = reward.lookaheads(samples, BATCH, V)
-    found = evaluation.targets(BATCH, samples, rewards, log_pi, known)
-    values = with_rewards(action_values(evaluation.target_critic(), BATCH, samples), known, BATCH)
+    known = samples.flat(reward.lookaheads(samples, BATCH, V))
+    found = evaluation.targets(BATCH, samples, rewards, samples.flat(log_pi), known)
+    future = action_values(evaluation.target_critic(), BATCH, samples)
+    values = samples.padded(with_rewards(future, known, BATCH))
     for row, tokens in enumerate(ROWS):
         for t in range(len(tokens)):
             expected = rewards[row, t]
@@ -130,13 +131,13 @@ def test_the_error_has_no_reward_in_it_and_the_penalty_is_on_the_future() -> Non
     """Q - Qhat = F(y_t) - E_pi[...]: at the last step F(EOS) = 0 = the target's future."""
     algorithm = learner(CriticTraining, REWARDS[0], known_rewards=True, lambda_var=0.5)
     samples = trajectories()
-    logits = torch.randn(len(samples), samples.targets.shape[1], V)
+    logits = torch.randn(int(samples.mask.sum()), V)
     judged = algorithm.judge(BATCH, samples, logits)
     for row, tokens in enumerate(ROWS):
         assert judged.error[row, len(tokens) - 1].item() == pytest.approx(0, abs=1e-6)
     future = action_values(algorithm.evaluation.critic, BATCH, samples)
     error = judged.error.square().sum() / 2 / len(ROWS)
-    spread = torch.where(samples.mask, future.var(-1), 0.0).sum() / len(ROWS)
+    spread = future.var(-1).sum() / len(ROWS)
     assert judged.loss.item() == pytest.approx((error + 0.5 * spread).item(), rel=1e-5)
 
 
@@ -148,9 +149,9 @@ def test_a_flat_future_ranks_words_by_their_increments() -> None:
         for parameter in algorithm.evaluation.critic.output.parameters():  # type: ignore[union-attr]
             parameter.zero_()
     samples = trajectories()
-    logits = torch.zeros(len(samples), samples.targets.shape[1], V)
+    logits = torch.zeros(int(samples.mask.sum()), V)
     judged = algorithm.judge(BATCH, samples, logits)
-    known = REWARDS[0].lookaheads(samples, BATCH, V)
+    known = samples.flat(REWARDS[0].lookaheads(samples, BATCH, V))
     torch.testing.assert_close(judged.values, known, rtol=0, atol=0)
 
 
@@ -159,8 +160,8 @@ def test_both_kinds_of_critic_agree_on_the_last_word() -> None:
     penalty are equal."""
     samples = trajectories()
     reward = REWARDS[0]
-    known = reward.lookaheads(samples, BATCH, V)
-    future = torch.randn(len(samples), samples.targets.shape[1], V)
+    known = samples.flat(reward.lookaheads(samples, BATCH, V))
+    future = torch.randn(len(known), V)
     values = with_rewards(future, known, BATCH)
     targets = torch.randn(len(samples), samples.targets.shape[1])
 

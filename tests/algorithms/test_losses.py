@@ -73,7 +73,7 @@ def test_weights_and_signals_get_no_gradient() -> None:
     signal = normal(N, T, V).requires_grad_()
     targets = torch.zeros(N, T, dtype=torch.long)
     loss = weighted_nll(token_log_probs(logits, targets), weights, MASK, 1)
-    (loss + expected_signal(logits, signal, MASK, 1)).backward()
+    (loss + reduce(-expected_signal(logits, signal), MASK, 1)).backward()
     assert weights.grad is None
     assert signal.grad is None
     assert logits.grad is not None
@@ -84,7 +84,9 @@ def test_value_of_the_expected_signal() -> None:
     signal = torch.tensor([[[1.0, 2.0, -1.0], [9.0, 9.0, 9.0]]]).double()
     mask = torch.tensor([[True, False]])
     # -(0.2 + 0.6 - 0.5) / 2
-    assert expected_signal(logits, signal, mask, 2).item() == pytest.approx(-0.15, abs=1e-7)
+    assert reduce(-expected_signal(logits, signal), mask, 2).item() == pytest.approx(
+        -0.15, abs=1e-7
+    )
 
 
 def test_gradient_of_the_expected_signal_is_that_of_cross_entropy_to_pi_times_advantage() -> None:
@@ -92,7 +94,7 @@ def test_gradient_of_the_expected_signal_is_that_of_cross_entropy_to_pi_times_ad
     pi = torch.softmax(logits, -1).detach()
     advantage = values - (pi * values).sum(-1, keepdim=True)
     cross_entropy = -(pi * advantage * torch.log_softmax(logits, -1)).sum(-1)
-    found = gradient(expected_signal(logits, values, MASK, 7), logits)
+    found = gradient(reduce(-expected_signal(logits, values), MASK, 7), logits)
     torch.testing.assert_close(
         found, gradient(cross_entropy[MASK].sum() / 7, logits), rtol=0, atol=1e-12
     )
@@ -103,8 +105,8 @@ def test_a_function_of_the_state_does_not_move_the_expected_signals_gradient() -
     logits, values = normal(N, T, V).requires_grad_(), normal(N, T, V, seed=1)
     baseline = 10 * normal(N, T, 1, seed=2)
     torch.testing.assert_close(
-        gradient(expected_signal(logits, values + baseline, MASK, 3), logits),
-        gradient(expected_signal(logits, values, MASK, 3), logits),
+        gradient(reduce(-expected_signal(logits, values + baseline), MASK, 3), logits),
+        gradient(reduce(-expected_signal(logits, values), MASK, 3), logits),
         rtol=0,
         atol=1e-12,
     )
@@ -117,7 +119,7 @@ def test_detached_entropy_signal_has_the_gradient_of_the_entropy() -> None:
         torch.log_softmax(logits, -1)
     )
     torch.testing.assert_close(
-        gradient(expected_signal(logits, signal, MASK, 3), logits),
+        gradient(reduce(-expected_signal(logits, signal), MASK, 3), logits),
         gradient(-objective[MASK].sum() / 3, logits),
         rtol=0,
         atol=1e-12,
@@ -142,9 +144,15 @@ def test_entropy() -> None:
 def test_sums_over_the_vocabulary_keep_single_precision_under_autocast() -> None:
     logits, signal = normal(N, T, 1000).float().requires_grad_(), normal(N, T, 1000, seed=1).float()
     log_probs = torch.log_softmax(logits.detach(), -1)
-    expected = entropy(log_probs), gradient(expected_signal(logits, signal, MASK, 1), logits)
+    expected = (
+        entropy(log_probs),
+        gradient(reduce(-expected_signal(logits, signal), MASK, 1), logits),
+    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = entropy(log_probs), gradient(expected_signal(logits, signal, MASK, 1), logits)
+        found = (
+            entropy(log_probs),
+            gradient(reduce(-expected_signal(logits, signal), MASK, 1), logits),
+        )
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == torch.float32
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)

@@ -110,8 +110,9 @@ def test_a_term_is_the_mixture_of_likelihood_and_negative_cross_entropy(
         c[0, 1] = c[3, 0] = 0.0
         c[0, 2] = 1.0
     targets = distributions(tuple(shape))
-    terms = mixed_terms(scored, c, lambda places: targets[places])
-    log_p = torch.log_softmax(scored.logits, -1)
+    terms = mixed_terms(scored, c, lambda places: targets[batch.target_mask][places])
+    log_p = torch.zeros(*shape, SIZE).double()
+    log_p[batch.target_mask] = torch.log_softmax(scored.logits.detach(), -1)
     for b, y in enumerate(REFERENCES):
         for t, token in enumerate(y):
             part = c[b, t] if isinstance(c, Tensor) else c
@@ -124,12 +125,12 @@ def test_the_gradient_is_the_policy_less_the_mixed_target() -> None:
     scored, batch = scored_on(policy_of())
     c = torch.rand(batch.target.shape, generator=seeded(2)).double()
     targets = distributions(tuple(batch.target.shape)).requires_grad_()
-    terms = mixed_terms(scored, c, lambda places: targets[places])
     mask = batch.target_mask
+    terms = mixed_terms(scored, c, lambda places: targets[mask][places])
     (found,) = torch.autograd.grad(-terms[mask].sum(), scored.logits, retain_graph=True)
     onehot = torch.nn.functional.one_hot(batch.target, SIZE)
     mixed = (1 - c).unsqueeze(-1) * onehot + c.unsqueeze(-1) * targets.detach()
-    expected = (torch.softmax(scored.logits, -1) - mixed) * mask.unsqueeze(-1)
+    expected = torch.softmax(scored.logits, -1) - mixed[mask]
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-12)
     (none,) = torch.autograd.grad(terms.sum(), targets, allow_unused=True)
     assert none is None
@@ -141,7 +142,7 @@ def test_no_share_is_the_plain_term_to_the_bit(share: float | Tensor, kind: torc
     scored, batch = scored_on(TabularPolicy(free_table(0).to(kind)))
     targets = distributions(tuple(batch.target.shape)).to(kind)
     share = share.to(kind) if isinstance(share, Tensor) else share
-    terms = mixed_terms(scored, share, lambda places: targets[places])
+    terms = mixed_terms(scored, share, lambda places: targets[batch.target_mask][places])
     assert torch.equal(terms, scored.log_probs)
     gradients = [
         torch.autograd.grad(values.sum(), scored.logits, retain_graph=True)[0]
@@ -163,7 +164,9 @@ def test_distributions_are_asked_for_only_where_they_count() -> None:
     mixed_terms(scored, share, distribution)
     (places,) = asked
     assert isinstance(places, Tensor)
-    assert places.nonzero().tolist() == [[0, 1], [2, 0]]
+    found = torch.zeros_like(batch.target_mask)
+    found[batch.target_mask] = places
+    assert found.nonzero().tolist() == [[0, 1], [2, 0]]
 
 
 def test_half_precision_logits_are_summed_in_single_precision() -> None:
@@ -172,8 +175,10 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
     exact = replace(scored, logits=halved.logits.float())
     targets = distributions(tuple(batch.target.shape)).float()
     for share in (0.5, torch.full(batch.target.shape, 0.5)):
-        found = mixed_terms(halved, share, lambda places: targets[places])
-        expected = mixed_terms(exact, share, lambda places: targets[places])
+        found, expected = (
+            mixed_terms(one, share, lambda places: targets[batch.target_mask][places])
+            for one in (halved, exact)
+        )
         assert torch.equal(found, expected)
     logits = halved.logits.detach()
     assert torch.equal(tempered(logits, 0.7), torch.softmax(logits.float() / 0.7, -1))

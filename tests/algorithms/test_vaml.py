@@ -163,8 +163,8 @@ def test_the_product_of_a_sequences_token_targets_is_its_payoff_probability(tau:
     mask = scored.trajectories.mask
     (slope,) = torch.autograd.grad(terms[mask].sum(), scored.logits)
     targets = (slope + torch.softmax(scored.logits, -1)).detach()
-    taken = targets.gather(-1, scored.trajectories.targets.unsqueeze(-1)).squeeze(-1)
-    found = torch.where(mask, taken, 1.0).prod(1)
+    taken = targets.gather(-1, scored.trajectories.targets[mask].unsqueeze(-1)).squeeze(-1)
+    found = torch.where(mask, scored.trajectories.padded(taken), 1.0).prod(1)
     expected = torch.softmax(RETURNS / tau, 1).flatten()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
@@ -268,9 +268,10 @@ def test_the_target_network_follows_and_gives_the_values_ahead() -> None:
     algorithm.after_update(Clock())
     slow = 0.7 * first + 0.3 * critic.table.detach()
     _, errors = algorithm.judge(batch, algorithm.proposed(batch, Clock()))
-    for n, y in enumerate(SEQUENCES):
+    for y in SEQUENCES:
         expected = torch.stack(residuals(critic.table[4], slow[4], y, 4))
-        torch.testing.assert_close(errors[n, : len(y)], expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(errors[: len(y)], expected, rtol=0, atol=1e-12)
+        errors = errors[len(y) :]
     assert not any(p.requires_grad for p in algorithm.target.parameters())
     assert soft_q().state_dict() == {}
     torch.testing.assert_close(algorithm.state_dict()["target"]["table"], slow)
@@ -285,9 +286,9 @@ def test_the_released_codes_bootstrap_changes_the_last_steps_of_shorter_sequence
     for bootstrap in (False, True):
         algorithm = soft_q(critic, proposal=Fixed(drawn), terminal_bootstrap=bootstrap)
         errors[bootstrap] = algorithm.judge(batch, drawn)[1]
-        plain = torch.where(drawn.mask, errors[bootstrap], 0.0).square().sum() / 4
+        plain = errors[bootstrap].square().sum() / 4
         assert algorithm.losses(batch, Clock())["critic"].item() == pytest.approx(plain.item())
-    change = torch.where(drawn.mask, errors[True] - errors[False], 0.0)
+    change = drawn.padded(errors[True] - errors[False])
     expected = torch.zeros(4, 4).double()
     for n, y in enumerate(rows[:3]):
         after = critic.table[(4, 5)[n // 2], SINK]

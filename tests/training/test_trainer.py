@@ -226,9 +226,8 @@ def test_the_schedule_multiplies_what_the_decays_left_of_the_rate(tmp_path: Path
 
 
 def test_a_rate_of_zero_moves_no_weight(tmp_path: Path) -> None:
-    mean = Mean()
-    schedule = Linear(start=1.0, slope=1.0)
-    trainer(tmp_path, mean, Scripted(), Fixed(batch([4, 6])), epochs=3, lr_schedule=schedule).train()
+    mean, batches = Mean(), Fixed(batch([4, 6]))
+    trainer(tmp_path, mean, Scripted(), batches, epochs=3, lr_schedule=Linear(slope=1.0)).train()
     assert weight(mean) == 2.5  # the first update's; the others have max(0, 1 - u) = 0
 
 

@@ -17,7 +17,7 @@ tau = 0 is the actor-critic of Bahdanau et al. (2016) without its delayed actor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
 from seqrl.algorithms.critics import action_values, chosen, delayed, follow
 from seqrl.algorithms.diagnostics import trajectory_metrics
-from seqrl.losses import entropy, expectation, expected_signal, reduce
+from seqrl.losses import entropy, expectation, expected_signal
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
@@ -40,11 +40,11 @@ FORMS = ("paper", "released")
 class Judgement:
     """Samples, and what a critic makes of them.
 
-    log_pi   [N, T, V]  log pi(. | y_<t), detached
-    rewards  [N, T]     r_t
-    values   [N, T, V]  Q(y_<t, .), with gradient
-    error    [N, T]     Q(y_<t, y_t) - Qhat_t, detached, zero at padding
-    loss                the critic's
+    log_pi   [P, V]  log pi(. | y_<t) at every token, detached
+    rewards  [N, T]  r_t
+    values   [P, V]  Q(y_<t, .) at every token, with gradient
+    error    [N, T]  Q(y_<t, y_t) - Qhat_t, detached, zero at padding
+    loss             the critic's
     """
 
     trajectories: Trajectories
@@ -103,6 +103,12 @@ class PolicyEvaluation:
             self.target = delayed(self.critic)
         return self.target
 
+    def counted(self, trajectories: Trajectories) -> Trajectories:
+        """The trajectories with all the places in their mask that the loss counts."""
+        if self.mask_padding:
+            return trajectories
+        return replace(trajectories, mask=torch.ones_like(trajectories.mask))
+
     def targets(
         self,
         batch: Batch,
@@ -111,18 +117,18 @@ class PolicyEvaluation:
         log_pi: Tensor,
         known: Tensor | None = None,
     ) -> Tensor:
-        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [N, T, V].
+        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [P, V] at every token.
 
-        known  [N, T, V], the increments of all words, where the critic is given them
+        known  [P, V], the increments of all words, where the critic is given them
         """
         with torch.no_grad():
             values = action_values(self.target_critic(), batch, trajectories)
             if known is not None:
                 values = with_rewards(values, known, batch)
-            state_values = expectation(log_pi.exp(), values)  # [N, T]
+            state_values = expectation(log_pi.exp(), values)  # [P]
             if self.tau:
                 state_values = state_values + self.tau * entropy(log_pi)
-            state_values = torch.where(trajectories.mask, state_values, 0.0)
+            state_values = trajectories.padded(state_values)
             next_values = torch.cat(
                 [state_values[:, 1:], torch.zeros_like(state_values[:, :1])], dim=1
             )
@@ -132,26 +138,24 @@ class PolicyEvaluation:
         self,
         values: Tensor,
         targets: Tensor,
-        trajectories: Trajectories,
+        counted: Trajectories,
         sentences: int,
         learned: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The critic's loss, and its temporal differences [N, T], zero at padding.
+        """The critic's loss, and its temporal differences [N, T] where they count.
 
-        values [N, T, V], targets [N, T]; `sentences` counts N's, K for each source; learned
-        [N, T, V] is what the penalty is on, if not the values.
+        values [P, V] at the counted places, targets [N, T]; `sentences` counts N's, K for each
+        source; learned [P, V] is what the penalty is on, if not the values.
         """
-        mask = trajectories.mask
-        counted = mask if self.mask_padding else torch.ones_like(mask)
-        error = chosen(values, trajectories) - targets
+        error = chosen(values, counted) - counted.flat(targets)
         released = self.form == "released"
-        loss = reduce(error.square() * (0.5 if released else 1.0), counted, sentences)
+        terms = error.square() * (0.5 if released else 1.0)
         if self.lambda_var:
             spread = (values if learned is None else learned).var(-1)
             if not released:
                 spread = spread * (values.shape[-1] - 1)
-            loss = loss + self.lambda_var * reduce(spread, counted, sentences)
-        return loss, torch.where(mask, error.detach(), 0.0)
+            terms = terms + self.lambda_var * spread
+        return terms.sum() / sentences, counted.padded(error.detach())
 
     def follow(self) -> None:
         """phibar <- beta phi + (1 - beta) phibar."""
@@ -204,23 +208,32 @@ class CriticTraining(Algorithm):
         return {"critic": judged.loss}
 
     def judge(self, batch: Batch, trajectories: Trajectories, logits: Tensor) -> Judgement:
-        """What the critic makes of samples, from the policy's logits [N, T, V] along them."""
+        """What the critic makes of samples, from the policy's logits [P, V] of their tokens."""
         rewards = self.reward.increments(trajectories, batch)
         log_pi = torch.log_softmax(logits.detach(), dim=-1)
-        learned, known, values = self.values(batch, trajectories)
+        counted = self.evaluation.counted(trajectories)
+        learned, known, values = self.values(batch, trajectories, counted)
+        tokens = counted.flat(trajectories.mask)
+        known = None if known is None else known[tokens]
         targets = self.evaluation.targets(batch, trajectories, rewards, log_pi, known)
         sentences = batch.total * trajectories.group
-        loss, error = self.evaluation.loss(values, targets, trajectories, sentences, learned)
+        loss, error = self.evaluation.loss(values, targets, counted, sentences, learned)
+        if counted is not trajectories:
+            values = values[tokens]
+            error = torch.where(trajectories.mask, error, 0.0)
         return Judgement(trajectories, log_pi, rewards, values, error, loss)
 
     def values(
-        self, batch: Batch, trajectories: Trajectories
+        self, batch: Batch, trajectories: Trajectories, counted: Trajectories
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """What the network says, the known increments if it is given them, and Q; [N, T, V]."""
-        learned = action_values(self.evaluation.critic, batch, trajectories)
+        """What the network says, the known increments if it is given them, and Q.
+
+        All are [P, V], at the counted places.
+        """
+        learned = action_values(self.evaluation.critic, batch, counted)
         if not self.evaluation.known_rewards:
             return learned, None, learned
-        known = self.reward.lookaheads(trajectories, batch, learned.shape[-1])
+        known = counted.flat(self.reward.lookaheads(trajectories, batch, learned.shape[-1]))
         return learned, known, with_rewards(learned, known, batch)
 
     @torch.no_grad()
@@ -234,11 +247,11 @@ class CriticTraining(Algorithm):
         judged = self.judge(batch, *propose(self.policy, self.proposal, batch, clock))
         mask = judged.trajectories.mask
         tokens = mask.sum()
-        later = torch.where(mask, entropy(judged.log_pi), 0.0) * self.evaluation.tau
+        later = judged.trajectories.padded(entropy(judged.log_pi)) * self.evaluation.tau
         later = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], dim=1)
         returns = (judged.rewards + later).flip(1).cumsum(1).flip(1)
         taken = chosen(judged.values, judged.trajectories)
-        gap = torch.where(mask, taken - returns, 0.0)
+        gap = taken - judged.trajectories.flat(returns)
         return {
             "td_error": (judged.error.abs().sum(), tokens),
             "return_bias": (gap.sum(), tokens),
@@ -248,8 +261,8 @@ class CriticTraining(Algorithm):
     @torch.no_grad()
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
         rewards = self.reward.increments(trajectories, batch)
-        taken = chosen(self.values(batch, trajectories)[-1], trajectories)
-        return {"reward": rewards, "Q": taken}
+        values = self.values(batch, trajectories, trajectories)[-1]
+        return {"reward": rewards, "Q": trajectories.padded(chosen(values, trajectories))}
 
     def after_update(self, clock: Clock) -> None:
         self.evaluation.follow()
@@ -317,14 +330,14 @@ class ActorCritic(CriticTraining):
         judged = self.judge(batch, trajectories, logits)
         signal = self.signal(judged.values.detach(), judged.log_pi)
         sentences = batch.total * trajectories.group
-        actor_loss = expected_signal(logits, signal, trajectories.mask, sentences)
+        actor_loss = -expected_signal(logits, signal).sum() / sentences
         if self.lambda_mle:
             actor_loss = actor_loss + self.lambda_mle * likelihood(self.policy, batch)
         self._metrics = diagnostics(judged, batch)
         return {"policy": actor_loss, "critic": judged.loss}
 
     def signal(self, values: Tensor, log_pi: Tensor) -> Tensor:
-        """Q - tau log pi [N, T, V], what each action is worth."""
+        """Q - tau log pi [P, V], what each action is worth."""
         if not self.tau:
             return values
         if self.normalize_entropy:
@@ -339,31 +352,31 @@ class ActorCritic(CriticTraining):
 @torch.no_grad()
 def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
     """What tells how samples and critic are doing; Q's range is the first thing to go wrong."""
-    mask = judged.trajectories.mask
     return trajectory_metrics(
         judged.trajectories,
         batch,
-        entropies=entropy(judged.log_pi),
+        entropies=judged.trajectories.padded(entropy(judged.log_pi)),
         rewards=judged.rewards.sum(1),
     ) | {
-        "td_error": judged.error.abs().sum() / mask.sum(),
-        "q_min": judged.values.amin(-1).masked_fill(~mask, float("inf")).min(),
-        "q_max": judged.values.amax(-1).masked_fill(~mask, float("-inf")).max(),
+        "td_error": judged.error.abs().sum() / judged.trajectories.mask.sum(),
+        "q_min": judged.values.min(),
+        "q_max": judged.values.max(),
     }
 
 
 def propose(
     policy: Policy[Any, Any], proposal: Sampling, batch: Batch, clock: Clock
 ) -> tuple[Trajectories, Tensor]:
-    """Samples, and the policy's logits [N, T, V] along them, under the proposal's dropout."""
+    """Samples, and the policy's logits [P, V] of their tokens, under the proposal's dropout."""
     with dropout(policy, proposal.dropout):
         memory = policy.encode(batch.source, batch.source_mask)
         trajectories = proposal(policy, memory, batch, None, clock)
-        logits = policy.logits(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
+        repeated = repeat(memory, len(batch), trajectories.group)
+        logits = policy.logits(repeated, trajectories.inputs, trajectories.mask)
     return trajectories, logits
 
 
 def with_rewards(future: Tensor, known: Tensor, batch: Batch) -> Tensor:
-    """Q = r + F [N, T, V]; after EOS there is no future."""
+    """Q = r + F [P, V]; after EOS there is no future."""
     eos = torch.tensor([batch.specials.eos], device=future.device)
     return future.index_fill(-1, eos, 0.0) + known

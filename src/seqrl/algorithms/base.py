@@ -82,9 +82,9 @@ class Algorithm(ABC):
 class Scored:
     """What was proposed for a batch, and what the policy says of it now.
 
-    features   [N, T, H], with gradient
-    logits     [N, T, V], with gradient
-    log_probs  [N, T] of the targets, with gradient
+    features   [P, H] of the tokens, with gradient
+    logits     [P, V] of the tokens, with gradient
+    log_probs  [N, T] of the targets, with gradient; zero at padding
     clock      of the update
     """
 
@@ -148,9 +148,9 @@ class WeightedLikelihood(Algorithm):
             )
         self._rewards = None
         repeated = repeat(memory, len(batch), trajectories.group)
-        features = self.policy.features(repeated, trajectories.inputs)
+        features = self.policy.features(repeated, trajectories.inputs, trajectories.mask)
         logits = self.policy.project(features)
-        log_probs = token_log_probs(logits, trajectories.targets)
+        log_probs = log_probs_from(logits, trajectories)
         return Scored(trajectories, features, logits, log_probs, clock)
 
     def _memory_of_the_proposal(self, memory: Any, batch: Batch) -> Any:
@@ -172,7 +172,7 @@ class WeightedLikelihood(Algorithm):
             self._metrics |= trajectory_metrics(
                 trajectories,
                 batch,
-                entropies=entropies_of(scored.logits),
+                entropies=trajectories.padded(entropies_of(scored.logits)),
                 rewards=self._rewards,
                 weights=weights,
             )
@@ -228,8 +228,9 @@ def of_choices(weights: Tensor, trajectories: Trajectories) -> Tensor:
 def likelihood(policy: Policy[Any, Any], batch: Batch) -> Tensor:
     """The maximum likelihood loss -(1/B) sum_b log p(y*_b | x_b), with dropout of its own."""
     memory = policy.encode(batch.source, batch.source_mask)
-    log_probs = token_log_probs(policy.logits(memory, batch.target_inputs), batch.target)
-    return weighted_nll(log_probs, torch.ones_like(log_probs), batch.target_mask, batch.total)
+    references = batch.reference_trajectories()
+    log_probs = log_probs_along(references, policy, memory)
+    return weighted_nll(log_probs, torch.ones_like(log_probs), references.mask, batch.total)
 
 
 def reference_nll(policy: Policy[Any, Any], batch: Batch) -> tuple[Tensor, Tensor]:
@@ -241,9 +242,19 @@ def reference_nll(policy: Policy[Any, Any], batch: Batch) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def log_probs_of(trajectories: Trajectories, policy: Policy[Any, Any], batch: Batch) -> Tensor:
-    """log p of the targets [N, T] without dropout and without gradient."""
+    """log p of the targets [N, T] without dropout and without gradient; zero at padding."""
     with dropout(policy, False):
         memory = policy.encode(batch.source, batch.source_mask)
-        repeated = repeat(memory, len(batch), trajectories.group)
-        logits = policy.logits(repeated, trajectories.inputs)
-    return token_log_probs(logits, trajectories.targets)
+        return log_probs_along(trajectories, policy, repeat(memory, len(batch), trajectories.group))
+
+
+def log_probs_along(trajectories: Trajectories, policy: Policy[Any, Any], memory: Any) -> Tensor:
+    """log p of the targets [N, T], given the memory of each trajectory; zero at padding."""
+    logits = policy.logits(memory, trajectories.inputs, trajectories.mask)
+    return log_probs_from(logits, trajectories)
+
+
+def log_probs_from(logits: Tensor, trajectories: Trajectories) -> Tensor:
+    """log p of the targets [N, T] from the logits [P, V] of the tokens; zero at padding."""
+    targets = trajectories.flat(trajectories.targets)
+    return trajectories.padded(token_log_probs(logits, targets))

@@ -27,7 +27,7 @@ class Samples:
     """What a baseline is given; all of it without gradient.
 
     rewards   [N], R(y, y*)
-    features  [N, T, H], the policy's; at step t they depend on y_<t alone
+    features  [P, H], the policy's of the tokens; at step t they depend on y_<t alone
     """
 
     trajectories: Trajectories
@@ -178,9 +178,8 @@ class Learned(Baseline):
         nn.init.constant_(self.unit.bias, 0.01)
 
     def values(self, samples: Samples) -> Tensor:
-        """[N, T], with gradient."""
-        values: Tensor = self.unit(samples.features).squeeze(-1)
-        return values
+        """[N, T], with gradient; zero at padding."""
+        return samples.trajectories.padded(self.unit(samples.features).squeeze(-1))
 
     @torch.no_grad()
     def __call__(self, samples: Samples) -> Tensor:

@@ -13,21 +13,22 @@ from seqrl.types import Batch, Trajectories
 
 
 def action_features(critic: Policy[Any, Any], batch: Batch, trajectories: Trajectories) -> Tensor:
-    """[N, T, H], of which `critic.project` makes values; it reads BOS, the reference and EOS."""
+    """[P, H], of which `critic.project` makes values; it reads BOS, the reference and EOS."""
     reference = torch.cat([batch.target_inputs[:, :1], batch.target], dim=1)
     mask = torch.cat([batch.target_mask[:, :1], batch.target_mask], dim=1)
     memory = critic.encode(reference, mask)
-    return critic.features(repeat(memory, len(batch), trajectories.group), trajectories.inputs)
+    repeated = repeat(memory, len(batch), trajectories.group)
+    return critic.features(repeated, trajectories.inputs, trajectories.mask)
 
 
 def action_values(critic: Policy[Any, Any], batch: Batch, trajectories: Trajectories) -> Tensor:
-    """Q(y_<t, w; y*) [N, T, V]."""
+    """Q(y_<t, w; y*) [P, V], of the tokens."""
     return critic.project(action_features(critic, batch, trajectories))
 
 
 def chosen(values: Tensor, trajectories: Trajectories) -> Tensor:
-    """Q(y_<t, y_t) [N, T] of values [N, T, V]."""
-    return values.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
+    """Q(y_<t, y_t) [P] of the tokens' values [P, V]."""
+    return values.gather(-1, trajectories.flat(trajectories.targets).unsqueeze(-1)).squeeze(-1)
 
 
 def delayed(critic: Policy[Any, Any]) -> Policy[Any, Any]:

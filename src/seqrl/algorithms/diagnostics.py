@@ -93,9 +93,9 @@ def effective_samples(weights: Tensor, trajectories: Trajectories) -> Tensor:
 
 @torch.no_grad()
 def entropies_of(logits: Tensor) -> Tensor:
-    """-sum_w p log p in nats [N, T] of the distributions with logits [N, T, V]."""
+    """-sum_w p log p in nats [...] of the distributions with logits [..., V]."""
     rows = max(1, AT_ONCE // logits.shape[-1])
     kind = torch.promote_types(logits.dtype, torch.float32)
-    parts = torch.split(logits.flatten(0, 1), rows)
+    parts = torch.split(logits.flatten(0, -2), rows)
     found = [entropy(torch.log_softmax(part, dim=-1, dtype=kind)) for part in parts]
     return torch.cat(found).view(logits.shape[:-1])

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import WeightedLikelihood
-from seqrl.losses import token_log_probs
+from seqrl.algorithms.base import WeightedLikelihood, log_probs_along
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Reference
 from seqrl.ranges import require
@@ -116,4 +115,4 @@ class GOLD(WeightedLikelihood):
     ) -> Tensor:
         """log p(y*_t | y*_<t, x) [N, T] of another policy."""
         memory = policy.encode(batch.source, batch.source_mask)
-        return token_log_probs(policy.logits(memory, trajectories.inputs), trajectories.targets)
+        return log_probs_along(trajectories, policy, memory)

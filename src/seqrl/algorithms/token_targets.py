@@ -28,7 +28,7 @@ from seqrl.ranges import require
 from seqrl.types import Batch
 
 Places = Tensor | EllipsisType
-"""Some places of [N, T, ...]: where a mask [N, T] is true, or all of them."""
+"""Some of the P tokens: where a mask [P] is true, or all of them."""
 
 Distribution = Callable[[Places], Tensor]
 """D at these places: [..., V], or one [V] for all; zero where no policy has probability."""
@@ -41,15 +41,16 @@ def mixed_terms(scored: Scored, share: Tensor | float, distribution: Distributio
 
     share  c, of all tokens or of each [N, T]; D is asked for only where it is not zero
     """
+    trajectories = scored.trajectories
     if isinstance(share, Tensor):
-        places: Places = scored.trajectories.mask & (share > 0)
+        places: Places = trajectories.flat(share) > 0
     elif share:
         places = ...
     else:
         return scored.log_probs
-    expected = torch.zeros_like(scored.log_probs)
+    expected = torch.zeros_like(trajectories.flat(scored.log_probs))
     expected[places] = negative_cross_entropy(scored.logits[places], distribution(places))
-    return (1 - share) * scored.log_probs + share * expected
+    return (1 - share) * scored.log_probs + share * trajectories.padded(expected)
 
 
 class LabelSmoothing(MLE):
@@ -124,7 +125,7 @@ class Distillation(MLE):
         def targets(places: Places) -> Tensor:
             memory = self.teacher.encode(batch.source, batch.source_mask)
             repeated = repeat(memory, len(batch), trajectories.group)
-            features = self.teacher.features(repeated, trajectories.inputs)[places]
-            return tempered(self.teacher.project(features), self.temperature)
+            features = self.teacher.features(repeated, trajectories.inputs, trajectories.mask)
+            return tempered(self.teacher.project(features[places]), self.temperature)
 
         return mixed_terms(scored, self.kappa, targets)

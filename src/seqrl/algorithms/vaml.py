@@ -12,6 +12,7 @@ then softmax(Q / tau) is the target of some of the tokens of RAML's trajectories
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,12 +29,12 @@ from seqrl.algorithms.critics import (
 from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.token_targets import Places, mixed_terms
-from seqrl.losses import at_least_single, reduce, tempered, token_log_probs
+from seqrl.losses import at_least_single, tempered, token_log_probs
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
 from seqrl.rewards.base import Reward, incremental
-from seqrl.types import Batch, Clock, Trajectories
+from seqrl.types import Batch, Clock, Trajectories, shift_right
 
 
 class SoftQLearning(Algorithm):
@@ -84,33 +85,40 @@ class SoftQLearning(Algorithm):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         trajectories = self.proposed(batch, clock)
         values, errors = self.judge(batch, trajectories)
-        sentences = batch.total * trajectories.group
-        loss = reduce(errors.square(), trajectories.mask, sentences)
+        terms = errors.square()
         if self.lambda_var:
             spread = actions(values, batch).var(-1, correction=0) * (values.shape[-1] - 2)
-            loss = loss + self.lambda_var * reduce(spread, trajectories.mask, sentences)
+            terms = terms + self.lambda_var * spread
         self._metrics = self.diagnostics(batch, trajectories, values.detach(), errors.detach())
-        return {"critic": loss}
+        return {"critic": terms.sum() / (batch.total * trajectories.group)}
 
     @torch.no_grad()
     def proposed(self, batch: Batch, clock: Clock) -> Trajectories:
         return self.proposal(self.critic, None, batch, self.reward, clock)
 
     def judge(self, batch: Batch, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
-        """Q [N, T, V] and the soft Bellman residuals [N, T], of tokens only."""
-        values = at_least_single(action_values(self.critic, batch, trajectories))
+        """Q [P, V] of the tokens, and their soft Bellman residuals [P]."""
+        reached = self.reached(trajectories)
+        values = at_least_single(action_values(self.critic, batch, reached))
         ahead = values
         if self.target is not None:
             with torch.no_grad():
-                ahead = at_least_single(action_values(self.target, batch, trajectories))
-        targets = self.reward.increments(trajectories, batch) + self.following(ahead, trajectories)
-        return values, chosen(values, trajectories) - targets
+                ahead = at_least_single(action_values(self.target, batch, reached))
+        targets = self.reward.increments(trajectories, batch) + self.following(ahead, reached)
+        if reached is not trajectories:
+            values = values[reached.flat(trajectories.mask)]
+        return values, chosen(values, trajectories) - trajectories.flat(targets)
 
-    def following(self, values: Tensor, trajectories: Trajectories) -> Tensor:
-        """V(y_<=t) [N, T], of the state that y_t leads to, from values [N, T, V]."""
-        states = self.tau * torch.logsumexp(values / self.tau, dim=-1)  # V(y_<t)
+    def reached(self, trajectories: Trajectories) -> Trajectories:
+        """The trajectories with all the states in their mask of which there is a value."""
         if not self.terminal_bootstrap:
-            states = torch.where(trajectories.mask, states, 0.0)
+            return trajectories
+        mask = trajectories.mask
+        return replace(trajectories, mask=mask | shift_right(mask, 0))
+
+    def following(self, values: Tensor, reached: Trajectories) -> Tensor:
+        """V(y_<=t) [N, T], of the state that y_t leads to, from values [P, V]."""
+        states = reached.padded(self.tau * torch.logsumexp(values / self.tau, dim=-1))  # V(y_<t)
         return torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], dim=1)
 
     @torch.no_grad()
@@ -118,17 +126,16 @@ class SoftQLearning(Algorithm):
         self, batch: Batch, trajectories: Trajectories, values: Tensor, errors: Tensor
     ) -> dict[str, Tensor]:
         """What tells how the critic is doing; Q's range is the first thing to go wrong."""
-        mask = trajectories.mask
-        least, most = actions(values, batch).aminmax(dim=-1)
+        least, most = actions(values, batch).aminmax()
         return trajectory_metrics(
             trajectories,
             batch,
-            entropies=entropies_of(values / self.tau),
+            entropies=trajectories.padded(entropies_of(values / self.tau)),
             rewards=self.reward.score(trajectories, batch),
         ) | {
-            "td_error": torch.where(mask, errors.abs(), 0.0).sum() / mask.sum(),
-            "q_min": least.masked_fill(~mask, float("inf")).min(),
-            "q_max": most.masked_fill(~mask, float("-inf")).max(),
+            "td_error": errors.abs().mean(),
+            "q_min": least,
+            "q_max": most,
         }
 
     @torch.no_grad()
@@ -138,10 +145,10 @@ class SoftQLearning(Algorithm):
         errors = self.judge(batch, trajectories)[1]
         references = batch.reference_trajectories()
         values = action_values(self.critic, batch, references)
-        log_probs = token_log_probs(values / self.tau, references.targets)
+        log_probs = token_log_probs(values / self.tau, references.flat(references.targets))
         return {
-            "td_error": summed(errors.abs(), trajectories.mask),
-            "nll": summed(-log_probs, references.mask),
+            "td_error": (errors.abs().sum(), trajectories.mask.sum()),
+            "nll": (-log_probs.sum(), references.mask.sum()),
         }
 
     def after_update(self, clock: Clock) -> None:
@@ -206,20 +213,15 @@ class VAML(RAML):
 
         @torch.no_grad()
         def targets(places: Places) -> Tensor:
-            features = action_features(self.critic, batch, trajectories)[places]
-            return tempered(self.critic.project(features), self.value_tau)
+            features = action_features(self.critic, batch, trajectories)
+            return tempered(self.critic.project(features[places]), self.value_tau)
 
         return mixed_terms(scored, share, targets)
 
 
 def actions(values: Tensor, batch: Batch) -> Tensor:
-    """Values [N, T, V - 2] of the words that are actions: all but padding and BOS."""
+    """Values [P, V - 2] of the words that are actions: all but padding and BOS."""
     words = torch.arange(values.shape[-1] - 2, device=values.device)
     for barred in sorted((batch.specials.pad, batch.specials.bos)):
         words = words + (words >= barred)
     return values.index_select(-1, words)
-
-
-def summed(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum and number of values [N, T] where the mask is true."""
-    return torch.where(mask, values, 0.0).sum(), mask.sum()

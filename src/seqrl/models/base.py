@@ -43,8 +43,12 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
         """Memory of the source [B, S], whose tokens are where `mask` [B, S] is true."""
 
     @abstractmethod
-    def features(self, memory: MemoryT, inputs: Tensor) -> Tensor:
-        """[N, T, H], teacher forced on `inputs` [N, T]."""
+    def features(self, memory: MemoryT, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[N, T, H], teacher forced on `inputs` [N, T].
+
+        With a mask [N, T] only those where it is true, [P, H], row by row: what is left out is
+        not computed where that saves anything.
+        """
 
     @abstractmethod
     def project(self, features: Tensor) -> Tensor:
@@ -58,9 +62,9 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
     def step(self, memory: MemoryT, state: StateT, token: Tensor) -> tuple[Tensor, StateT]:
         """Logits [N, V] after reading `token` [N], and the next state."""
 
-    def logits(self, memory: MemoryT, inputs: Tensor) -> Tensor:
-        """[N, T, V], teacher forced."""
-        return self.project(self.features(memory, inputs))
+    def logits(self, memory: MemoryT, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[N, T, V], or [P, V] with a mask, teacher forced."""
+        return self.project(self.features(memory, inputs, mask))
 
 
 def repeat(rows: MemoryT, size: int, times: int) -> MemoryT:

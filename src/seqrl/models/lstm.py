@@ -20,15 +20,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqrl.models.base import Policy
 from seqrl.ranges import require
-from seqrl.types import Specials
+from seqrl.types import Specials, at, token_places
 
 ATTENTIONS = ("dot", "mlp")
 BARRED = -1e4
-"""The logit of a token that is no action: its probability is exactly zero, p log p is no NaN."""
+"""The bias of a token that is no action: its probability is exactly zero, p log p is no NaN."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,28 @@ class Attention(nn.Module):
         """[B, S, H], computed once per source."""
         return self.key(values) if self.kind == "mlp" else values
 
-    def forward(self, queries: Tensor, memory: LSTMMemory) -> Tensor:
-        """Contexts [N, T, H] of queries [N, T, H]."""
+    def forward(self, queries: Tensor, memory: LSTMMemory, places: Tensor | None = None) -> Tensor:
+        """Contexts [N, T, H] of queries [N, T, H]; only those at `places` [P] mean something."""
         if self.kind == "mlp":
-            summed = self.query(queries).unsqueeze(2) + memory.keys.unsqueeze(1)  # [N, T, S, H]
-            scores = self.energy(torch.tanh(summed)).squeeze(-1)
+            scores = self._energies(queries, memory, places)
         else:
             scores = queries @ memory.keys.transpose(1, 2)  # [N, T, S]
         scores = scores.masked_fill(~memory.mask.unsqueeze(1), float("-inf"))
         return torch.softmax(scores, dim=-1) @ memory.values
+
+    def _energies(self, queries: Tensor, memory: LSTMMemory, places: Tensor | None) -> Tensor:
+        """v . tanh(W_h h + W_m m + b) [N, T, S], zero where nobody asks for them."""
+        asked = self.query(queries)
+        if places is None:
+            summed = asked.unsqueeze(2) + memory.keys.unsqueeze(1)  # [N, T, S, H]
+            energies: Tensor = self.energy(torch.tanh(summed)).squeeze(-1)
+            return energies
+        steps, width = queries.shape[1], memory.keys.shape[1]
+        keys = memory.keys.index_select(0, places // steps)  # [P, S, H]
+        summed = keys + asked.flatten(0, 1).index_select(0, places).unsqueeze(1)
+        found = self.energy(torch.tanh(summed)).squeeze(-1)
+        everywhere: Tensor = found.new_zeros(len(queries) * steps, width)
+        return everywhere.index_copy(0, places, found).view(-1, steps, width)
 
 
 class LSTM(Policy[LSTMMemory, LSTMState]):
@@ -175,25 +189,27 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         keys = self.attention.keys(values)
         return LSTMMemory(values, keys, mask, torch.stack(hidden, 1), torch.stack(cell, 1))
 
-    def features(self, memory: LSTMMemory, inputs: Tensor) -> Tensor:
+    def features(self, memory: LSTMMemory, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         embedded = self.target_embedding(inputs)
+        places = None if mask is None else token_places(mask)
         if self.input_feeding:
             state, outputs = self.start(memory), []
             for word in embedded.unbind(1):
                 attended, state = self._advance(memory, state, word)
                 outputs.append(attended)
-            return torch.stack(outputs, 1)
+            everything = torch.stack(outputs, 1)
+            return everything if places is None else at(places, everything)
         values = embedded
         for depth, layer in enumerate(self.decoder_layers):
             start = memory.hidden[:, depth].unsqueeze(0), memory.cell[:, depth].unsqueeze(0)
             values, _ = layer(
                 self.dropout(values) if depth else values, tuple(s.contiguous() for s in start)
             )
-        return self._attend(memory, values)
+        return self._attend(memory, values, places)
 
     def project(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.output(features)
-        return logits.index_fill_(-1, self.barred, BARRED)
+        bias = self.output.bias.index_fill(0, self.barred, BARRED)
+        return linear(features, self.output.weight, bias)
 
     def start(self, memory: LSTMMemory) -> LSTMState:
         return LSTMState(memory.hidden, memory.cell, torch.zeros_like(memory.hidden[:, 0]))
@@ -221,9 +237,11 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         fed = attended if self.input_feeding else state.fed
         return attended, LSTMState(torch.stack(hidden, 1), torch.stack(cell, 1), fed)
 
-    def _attend(self, memory: LSTMMemory, values: Tensor) -> Tensor:
-        """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H]."""
-        context = self.attention(values, memory)
-        attended = torch.tanh(self.combine(torch.cat([values, context], dim=-1)))
+    def _attend(self, memory: LSTMMemory, values: Tensor, places: Tensor | None = None) -> Tensor:
+        """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H], or [P, H]."""
+        both = torch.cat([values, self.attention(values, memory, places)], dim=-1)
+        if places is not None:
+            both = at(places, both)
+        attended = torch.tanh(self.combine(both))
         dropped: Tensor = self.dropout(attended)
         return dropped

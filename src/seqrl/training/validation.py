@@ -107,11 +107,11 @@ class DevValidation:
         drawn = self.sampling(policy, memory, batch, None, clock)
         tokens = drawn.mask.sum()
         start = self.start or policy
-        features = policy.features(memory, drawn.inputs)[drawn.mask]
+        features = policy.features(memory, drawn.inputs, drawn.mask)
         before = features
         if self.start is not None:
             memory = start.encode(batch.source, batch.source_mask)
-            before = start.features(memory, drawn.inputs)[drawn.mask]
+            before = start.features(memory, drawn.inputs, drawn.mask)
         disorder, divergence = torch.zeros(2, dtype=torch.float64, device=features.device)
         parts = (torch.split(rows, TOKENS_AT_ONCE) for rows in (features, before))
         for now, then in zip(*parts, strict=True):
