@@ -64,6 +64,10 @@ multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder wi
 	$(call compare,$(ALGORITHMS),experiment=multi30k task.data_dir=$(if $(DATA),$(DATA),null))
 	$(BIN)/seqrl-report outputs/multi30k/*/*/seed*
 
+.PHONY: bench
+bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR
+	$(BIN)/python scripts/bench $(if $(DATA),experiment=multi30k task.data_dir=$(DATA),task=phrases) --json outputs/bench.json
+
 .PHONY: lint
 lint: $(STAMP)  ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check src tests scripts

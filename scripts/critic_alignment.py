@@ -54,8 +54,8 @@ def completed_reward(
     forced = prefix.repeat_interleave(rollouts, dim=0)
     draw = sampler(torch.rand(LONGEST, len(batch) * rollouts))
 
-    def choose(t: int, logits: Tensor, so_far: Tensor) -> Tensor:
-        return forced[:, t] if t < forced.shape[1] else draw(t, logits, so_far)
+    def choose(t: int, logits: Tensor, so_far: Tensor, rows: Tensor) -> Tensor:
+        return forced[rows, t] if t < forced.shape[1] else draw(t, logits, so_far, rows)
 
     tokens, mask = rollout(
         policy,

@@ -96,6 +96,15 @@ class Batch:
             references=self.references.to(device, non_blocking=True),
         )
 
+    def select(self, rows: Tensor) -> Batch:
+        """The sentences in the given rows, in the given order, padded as all are."""
+        return replace(
+            self,
+            source=self.source[rows],
+            target=self.target[rows],
+            references=self.references[rows],
+        )
+
     def split(self, rows: int) -> Iterator[Batch]:
         """Parts of at most `rows` sentences, padded as the whole is."""
         for start in range(0, len(self), rows):

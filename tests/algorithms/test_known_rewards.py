@@ -77,7 +77,7 @@ def learner(kind: type[CriticTraining], reward: PrefixReward, **settings: Any) -
 def test_increments_of_all_words_at_all_steps(reward: PrefixReward) -> None:
     """Those of the chosen words are the rewards; the others what choosing them would have given."""
     samples = trajectories()
-    ahead = reward.lookaheads(samples, BATCH, V)
+    ahead = samples.padded(reward.lookaheads(samples, BATCH, V))
     rewards = reward.increments(samples, BATCH)
     taken = ahead.gather(-1, samples.targets.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(torch.where(samples.mask, taken, 0.0), rewards, rtol=0, atol=1e-6)
@@ -114,7 +114,7 @@ def test_targets_are_those_of_a_critic_with_the_same_values(tau: float) -> None:
     samples = trajectories()
     log_pi = torch.log_softmax(torch.randn(len(samples), samples.targets.shape[1], V), -1)
     rewards = reward.increments(samples, BATCH)
-    known = samples.flat(reward.lookaheads(samples, BATCH, V))
+    known = reward.lookaheads(samples, BATCH, V)
     found = evaluation.targets(BATCH, samples, rewards, samples.flat(log_pi), known)
     future = action_values(evaluation.target_critic(), BATCH, samples)
     values = samples.padded(with_rewards(future, known, BATCH))
@@ -151,7 +151,7 @@ def test_a_flat_future_ranks_words_by_their_increments() -> None:
     samples = trajectories()
     logits = torch.zeros(int(samples.mask.sum()), V)
     judged = algorithm.judge(BATCH, samples, logits)
-    known = samples.flat(REWARDS[0].lookaheads(samples, BATCH, V))
+    known = REWARDS[0].lookaheads(samples, BATCH, V)
     torch.testing.assert_close(judged.values, known, rtol=0, atol=0)
 
 
@@ -160,7 +160,7 @@ def test_both_kinds_of_critic_agree_on_the_last_word() -> None:
     penalty are equal."""
     samples = trajectories()
     reward = REWARDS[0]
-    known = samples.flat(reward.lookaheads(samples, BATCH, V))
+    known = reward.lookaheads(samples, BATCH, V)
     future = torch.randn(len(known), V)
     values = with_rewards(future, known, BATCH)
     targets = torch.randn(len(samples), samples.targets.shape[1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqrl.decoding.decoder import Greedy, Sample
-from seqrl.decoding.rollout import greedy, rollout, sampler
+from seqrl.decoding.rollout import FULL_ENOUGH, greedy, rollout, sampler
 from tabular import (
     EOS,
     NODE,
@@ -40,7 +40,7 @@ def written(table: Tensor, choose: object, max_length: int, rows: int = 1) -> tu
 
 def scripted(*rows: list[int]) -> object:
     """Chooses the given tokens whatever the policy thinks."""
-    return lambda t, logits, prefix: torch.tensor(rows)[:, t]
+    return lambda t, logits, prefix, written: torch.tensor(rows)[written, t]
 
 
 def test_padding_and_mask_follow_the_end() -> None:
@@ -61,7 +61,7 @@ def test_the_last_token_is_the_end() -> None:
 def test_a_choice_sees_step_logits_and_what_was_written() -> None:
     table, seen = policy_table(0), []
 
-    def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
+    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
         seen.append((t, logits, prefix.tolist()))
         return torch.tensor([5])
 
@@ -72,10 +72,40 @@ def test_a_choice_sees_step_logits_and_what_was_written() -> None:
         assert torch.equal(logits[0], table[4, NODE[prefix]])
 
 
+def test_rows_that_have_ended_are_computed_no_longer() -> None:
+    """Which changes nothing of what the others are."""
+    scripts = [[4, EOS, 4, 4], [4, 5, 6, EOS], [EOS, 4, 4, 4], [5, 6, EOS, 4]]
+    seen = []
+
+    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+        seen.append((rows.tolist(), prefix.tolist()))
+        return torch.tensor(scripts)[rows, t]
+
+    tokens, mask = written(policy_table(0), choose, max_length=9, rows=4)
+    assert seen == [
+        ([0, 1, 2, 3], [[]] * 4),
+        ([0, 1, 3], [[4], [4], [5]]),
+        ([1, 3], [[4, 5], [5, 6]]),
+        ([1], [[4, 5, 6]]),
+    ]
+    assert rows_of(tokens) == [(4, EOS), (4, 5, 6, EOS), (EOS,), (5, 6, EOS)]
+    assert mask.sum(1).tolist() == [2, 4, 1, 3]
+
+
+def test_samples_do_not_depend_on_which_rows_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, found = torch.rand(STEPS, 500, generator=seeded(1)), []
+    for enough in (0.0, 0.5, 1.0):
+        monkeypatch.setitem(FULL_ENOUGH, "cpu", enough)
+        found.append(written(policy_table(2), sampler(noise), max_length=STEPS, rows=500))
+    for tokens, mask in found[1:]:
+        assert torch.equal(tokens, found[0][0])
+        assert torch.equal(mask, found[0][1])
+
+
 def test_nothing_has_a_gradient() -> None:
     seen = []
 
-    def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
+    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
         seen.append(logits.requires_grad)
         return logits.argmax(-1)
 
@@ -106,7 +136,7 @@ def test_samples_follow_the_softmax() -> None:
 def test_one_step_of_the_sampler_inverts_the_distribution_function() -> None:
     logits = torch.tensor([0.5, 0.125, 0.0, 0.375]).log().expand(7, 4)
     noise = torch.tensor([[0.0, 0.49, 0.5, 0.62, 0.625, 0.99, ALMOST_ONE]])
-    found = sampler(noise)(0, logits, torch.zeros(7, 0))
+    found = sampler(noise)(0, logits, torch.zeros(7, 0), torch.arange(7))
     assert found.tolist() == [0, 0, 1, 1, 3, 3, 3]
 
 
@@ -118,12 +148,14 @@ def test_what_has_no_probability_is_never_drawn(
 ) -> None:
     logits = torch.randn(200, SIZE, generator=seeded(0)) * 5
     logits[:, barred] = low
-    found = sampler(torch.full((1, 200), noise))(0, logits, torch.zeros(200, 0))
+    draw = sampler(torch.full((1, 200), noise))
+    found = draw(0, logits, torch.zeros(200, 0), torch.arange(200))
     assert not set(found.tolist()) & set(barred)
 
 
 def test_noise_of_one_stays_within_the_vocabulary() -> None:
-    found = sampler(torch.ones(1, 50))(0, torch.randn(50, SIZE), torch.zeros(50, 0))
+    draw = sampler(torch.ones(1, 50))
+    found = draw(0, torch.randn(50, SIZE), torch.zeros(50, 0), torch.arange(50))
     assert found.max() < SIZE
 
 

@@ -221,11 +221,15 @@ def test_next_token_equals_the_difference(
 ) -> None:
     _, _, ids, mask = arguments([], references)
     ahead = torch.tensor([prefix], dtype=torch.long).view(1, len(prefix))
-    other, candidates = next_bleu(ahead, ids, mask, order=order)
-    now = plain_bleu(prefix, references, order)
-    new = plain_bleu([*prefix, 9], references, order)
-    assert other.item() == pytest.approx(new - now, abs=1e-12)
-    for m, reference in enumerate(references):
-        for s, token in enumerate(reference):
-            new = plain_bleu([*prefix, token], references, order)
-            assert candidates[0, m, s].item() == pytest.approx(new - now, abs=1e-12)
+    for first in {0, len(prefix) // 2, len(prefix)}:
+        other, candidates = next_bleu(ahead, ids, mask, first=first, order=order)
+        assert other.shape == (1, len(prefix) - first + 1)
+        for q in range(other.shape[1]):
+            begun = prefix[: first + q]
+            now = plain_bleu(begun, references, order)
+            new = plain_bleu([*begun, 9], references, order)
+            assert other[0, q].item() == pytest.approx(new - now, abs=1e-12)
+            for m, reference in enumerate(references):
+                for s, token in enumerate(reference):
+                    new = plain_bleu([*begun, token], references, order)
+                    assert candidates[0, q, m, s].item() == pytest.approx(new - now, abs=1e-12)

@@ -131,8 +131,12 @@ def test_next_token_equals_the_difference(
 
     _, _, tokens, mask = arguments([], references)
     ahead = torch.tensor([prefix], dtype=torch.long).view(1, len(prefix))
-    other, candidates = following(ahead, tokens, mask)
-    assert other.item() == distance([*prefix, 9]) - distance(prefix)
-    for token in {token for reference in references for token in reference}:
-        least = candidates[(tokens == token) & mask].min()
-        assert least.item() == distance([*prefix, token]) - distance(prefix)
+    for first in {0, len(prefix) // 2, len(prefix)}:
+        other, candidates = following(ahead, tokens, mask, first=first)
+        assert other.shape == (1, len(prefix) - first + 1)
+        for q in range(other.shape[1]):
+            begun = prefix[: first + q]
+            assert other[0, q].item() == distance([*begun, 9]) - distance(begun)
+            for token in {token for reference in references for token in reference}:
+                least = candidates[:, q][(tokens == token) & mask].min()
+                assert least.item() == distance([*begun, token]) - distance(begun)

@@ -262,7 +262,7 @@ def test_padding_and_bos_are_never_sampled() -> None:
 
 
 def test_penalties_lower_the_reward_of_repeats_and_of_an_early_end() -> None:
-    batch = batch_of([(4, 5, EOS), (6, EOS)])
+    sentences = batch_of([(4, 5, EOS), (6, EOS)]).select(torch.tensor([0, 0, 1, 1]))
     reward = TabularReward(value_table(1))
     plain = RewardGuided(samples=2)
     penalised = RewardGuided(samples=2, repeat_penalty=0.5, eos_penalty=2.0)
@@ -270,8 +270,8 @@ def test_penalties_lower_the_reward_of_repeats_and_of_an_early_end() -> None:
     prefixes = torch.tensor([[4, 4], [5, 6], [6, 6], [4, 5]])
     for steps, eos in expected.items():
         prefix = prefixes[:, :steps]
-        before = plain.changes(reward, prefix, batch, SIZE)
-        less = before - penalised.changes(reward, prefix, batch, SIZE)
+        before = plain.changes(reward, prefix, sentences, SIZE)
+        less = before - penalised.changes(reward, prefix, sentences, SIZE)
         wanted = torch.zeros(4, SIZE).double()
         wanted[:, EOS] = torch.tensor(eos).double()
         if steps:

@@ -213,13 +213,11 @@ class CriticTraining(Algorithm):
         log_pi = torch.log_softmax(logits.detach(), dim=-1)
         counted = self.evaluation.counted(trajectories)
         learned, known, values = self.values(batch, trajectories, counted)
-        tokens = counted.flat(trajectories.mask)
-        known = None if known is None else known[tokens]
         targets = self.evaluation.targets(batch, trajectories, rewards, log_pi, known)
         sentences = batch.total * trajectories.group
         loss, error = self.evaluation.loss(values, targets, counted, sentences, learned)
         if counted is not trajectories:
-            values = values[tokens]
+            values = trajectories.flat(counted.padded(values))
             error = torch.where(trajectories.mask, error, 0.0)
         return Judgement(trajectories, log_pi, rewards, values, error, loss)
 
@@ -228,13 +226,16 @@ class CriticTraining(Algorithm):
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """What the network says, the known increments if it is given them, and Q.
 
-        All are [P, V], at the counted places.
+        All are [P, V]: the first and the last at the counted places, the increments at tokens.
         """
         learned = action_values(self.evaluation.critic, batch, counted)
         if not self.evaluation.known_rewards:
             return learned, None, learned
-        known = counted.flat(self.reward.lookaheads(trajectories, batch, learned.shape[-1]))
-        return learned, known, with_rewards(learned, known, batch)
+        known = self.reward.lookaheads(trajectories, batch, learned.shape[-1])
+        everywhere = known
+        if counted is not trajectories:
+            everywhere = counted.flat(trajectories.padded(known))
+        return learned, known, with_rewards(learned, everywhere, batch)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:

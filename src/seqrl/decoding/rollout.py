@@ -10,11 +10,14 @@ from torch import Tensor
 
 from seqrl.models.base import Policy
 
-Choose = Callable[[int, Tensor, Tensor], Tensor]
-"""(t, logits [N, V], prefix [N, t]) -> tokens [N], y_t of every row."""
+Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""(t, logits [A, V], prefix [A, t], rows [A]) -> tokens [A], y_t of the rows still written."""
 
 CHECK_EVERY = {"cpu": 1, "cuda": 8}
-"""Steps between looks at whether every row has ended; each one waits for a CUDA device."""
+"""Steps between looks at how many rows have ended; each one waits for a CUDA device."""
+
+FULL_ENOUGH = {"cpu": 0.8, "cuda": 0.0}
+"""The share of rows still running below which those that have ended are computed no longer."""
 
 
 @torch.no_grad()
@@ -41,24 +44,33 @@ def rollout(
     running = torch.ones(rows, dtype=torch.bool, device=device)
     previous = torch.full((rows,), bos, dtype=torch.long, device=device)
     state = policy.start(memory)
-    check_every = CHECK_EVERY.get(device.type, 1)
+    written = torch.arange(rows, device=device)  # the rows that are still computed, [A]
+    check_every, enough = CHECK_EVERY.get(device.type, 1), FULL_ENOUGH.get(device.type, 0.0)
     for t in range(max_length):
         logits, state = policy.step(memory, state, previous)
-        chosen = choose(t, logits, tokens[:, :t])
+        prefix = tokens[:, :t] if len(written) == rows else tokens[written, :t]
+        chosen = choose(t, logits, prefix, written)
         if ends and t == max_length - 1:
             chosen = torch.full_like(chosen, eos)
-        tokens[:, t] = torch.where(running, chosen, pad)
-        mask[:, t] = running
-        if ends:
-            running = running & (chosen != eos)
-        previous = tokens[:, t]
-        if (t + 1) % check_every == 0 and not running.any():
-            break
+        previous = torch.where(running, chosen, pad)
+        tokens[written, t] = previous
+        mask[written, t] = running
+        if not ends:
+            continue
+        running = running & (chosen != eos)
+        if (t + 1) % check_every == 0:
+            left = int(running.sum())
+            if not left:
+                break
+            if left < enough * len(written):
+                keep = running.nonzero().squeeze(1)
+                memory, state = memory.select(keep), state.select(keep)
+                written, running, previous = written[keep], running[keep], previous[keep]
     width = t + 1
     return tokens[:, :width], mask[:, :width]
 
 
-def greedy(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
+def greedy(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
     """The most probable token."""
     return logits.argmax(-1)
 
@@ -70,9 +82,9 @@ def sampler(noise: Tensor) -> Choose:
     the network's step.
     """
 
-    def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
-        cumulative = torch.softmax(logits.float(), dim=-1).cumsum(-1)  # [N, V]
-        threshold = noise[t].unsqueeze(1) * cumulative[:, -1:]
+    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+        cumulative = torch.softmax(logits.float(), dim=-1).cumsum(-1)  # [A, V]
+        threshold = noise[t][rows].unsqueeze(1) * cumulative[:, -1:]
         chosen = torch.searchsorted(cumulative, threshold, right=True).squeeze(1)
         return chosen.clamp(max=logits.shape[-1] - 1)
 

@@ -44,25 +44,30 @@ def next_bleu(
     references: Tensor,
     reference_mask: Tensor,
     *,
+    first: int,
     order: int = 4,
     smooth: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """By how much one more token changes the BLEU of `prefix` [N, t], t >= 0.
+    """By how much one more token changes the BLEU of the first l tokens of `prefix` [N, t].
 
-    Returns the change [N] that a token of no reference makes, and the changes [N, M, T']
-    that the references' tokens make; the latter mean nothing outside `reference_mask`.
+    For every l from `first` >= 0 to t, Q of them: the change [N, Q] that a token of no reference
+    makes, and the changes [N, Q, M, T'] that the references' tokens make; the latter mean
+    nothing outside `reference_mask`.
     """
     everywhere = torch.ones_like(prefix, dtype=torch.bool)
-    matches = _clipped(prefix, everywhere, references, reference_mask, order).sum(1)
-    matches = matches.unsqueeze(1)  # [N, 1, order]
-    new = _completed(prefix, references, reference_mask, order)  # [N, M * T', order]
-    steps = prefix.shape[1]
-    length = torch.full_like(matches[..., 0], steps)
+    marks = _clipped(prefix, everywhere, references, reference_mask, order)
+    matches = pad(marks.cumsum(1), (0, 0, 1, 0))[:, first:]  # [N, Q, order]
+    length = torch.arange(first, prefix.shape[1] + 1, device=prefix.device).expand(len(prefix), -1)
     now = _bleu(matches, length, closest_length(length, reference_mask), smooth)
-    closest = closest_length(length + 1, reference_mask)
-    other = _bleu(matches, length + 1, closest, smooth)
-    candidates = _bleu(matches + new, length + 1, closest, smooth)
-    return (other - now).squeeze(1), (candidates - now).view(references.shape)
+    longer = length + 1
+    closest = closest_length(longer, reference_mask)
+    other = _bleu(matches, longer, closest, smooth)
+    new = _completed(prefix, references, reference_mask, first, order)  # [N, Q, M * T', order]
+    candidates = _bleu(
+        matches.unsqueeze(2) + new, longer.unsqueeze(2), closest.unsqueeze(2), smooth
+    )
+    changes = candidates - now.unsqueeze(2)
+    return other - now, changes.view(*length.shape, *references.shape[1:])
 
 
 def closest_length(length: Tensor, reference_mask: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ def closest_length(length: Tensor, reference_mask: Tensor) -> Tensor:
 
 
 def _bleu(matches: Tensor, length: Tensor, closest: Tensor, smooth: float) -> Tensor:
-    """[N, L], from clipped matches [N, L, order], lengths and closest reference lengths [N, L]."""
+    """[...], from clipped matches [..., order], lengths and closest reference lengths [...]."""
     orders = torch.arange(matches.shape[-1], device=matches.device)
     total = (length.unsqueeze(-1) - orders).clamp(min=0).double() + smooth
     matched = matches.double() + smooth
@@ -112,29 +117,41 @@ def _clipped(
     return torch.stack(marks, dim=2)
 
 
-def _completed(prefix: Tensor, references: Tensor, reference_mask: Tensor, order: int) -> Tensor:
-    """[N, M * T', order], true where a reference's token after the prefix is one more match."""
+def _completed(
+    prefix: Tensor, references: Tensor, reference_mask: Tensor, first: int, order: int
+) -> Tensor:
+    """[N, Q, M * T', order], true where a reference's token after l tokens is one more match.
+
+    That is where the n-gram that it ends occurs among the l tokens less often than in a
+    reference. Occurrences are counted as products of two matrices: of the places where the
+    n - 1 tokens before are those before l, and of the places where the token stands.
+    """
     steps = prefix.shape[1]
-    tokens = references.flatten(1).sort(1).values
-    token = torch.searchsorted(tokens, references.flatten(1))  # [N, M * T'], equal ids, equal place
-    again = torch.searchsorted(tokens, prefix.contiguous()).clamp(max=tokens.shape[1] - 1)
-    follows = reference_mask  # [N, M, T'], true where the n tokens before are the prefix's last
-    follows_again = tokens.gather(1, again) == prefix  # [N, t], the same within the prefix
-    counts = torch.zeros_like(references).repeat(1, 1, references.shape[1])  # [N, M, M * T']
+    words = references.flatten(1)
+    stands = prefix.unsqueeze(2) == words.unsqueeze(1)  # [N, t, M * T'], in the prefix
+    equal = prefix.unsqueeze(2) == prefix.unsqueeze(1)  # [N, t, t]
+    found = stands.view(len(prefix), steps, *references.shape[1:]) & reference_mask.unsqueeze(1)
+    same = (references.unsqueeze(3) == words[:, None, None]) & reference_mask.unsqueeze(3)
+    lengths = torch.arange(first, steps + 1, device=prefix.device)
+    earlier = torch.arange(steps, device=prefix.device) < lengths.unsqueeze(1)  # [Q, t]
+    again = earlier.expand(
+        len(prefix), -1, -1
+    )  # places in the prefix that the n - 1 tokens precede
+    follows = reference_mask.unsqueeze(1).expand(-1, len(lengths), -1, -1)  # in the references
     marks: list[Tensor] = []
     for n in range(order):
         if n > steps:
             marks.append(torch.zeros_like(marks[0]))
             continue
-        if n:
-            last = prefix[:, steps - n, None]
-            follows = follows & _later(references == last.unsqueeze(2), n)
-            follows_again = follows_again & _later(prefix == last, n)
-        places = token.view(references.shape)
-        allowed = counts.scatter_add(2, places, follows.to(counts.dtype)).amax(1)
-        used = counts[:, 0].scatter_add(1, again, follows_again.to(counts.dtype))
-        marks.append((used < allowed).gather(1, token))
-    return torch.stack(marks, dim=2)
+        if n:  # the token n before l stands n before the place, too
+            exists = (lengths >= n).view(1, -1, 1)
+            last = (lengths - n).clamp(min=0)
+            again = again & exists & _later(equal.index_select(1, last), n)
+            follows = follows & exists.unsqueeze(3) & _later(found.index_select(1, last), n)
+        used = again.float() @ stands.float()  # [N, Q, M * T']
+        allowed = torch.einsum("nqmj,nmjc->nqmc", follows.float(), same.float()).amax(2)
+        marks.append(used < allowed)
+    return torch.stack(marks, dim=3)
 
 
 def _later(where: Tensor, steps: int) -> Tensor:

@@ -26,8 +26,9 @@ def prefix_edit_distance(
     for t in range(hypothesis.shape[1]):
         moved = _next_row(row, references != hypothesis[:, t, None, None])
         row = torch.where(hypothesis_mask[:, t, None, None], moved, row)
-        distances.append(_nearest(_last(row, reference_mask), reference_mask))
-    return torch.stack(distances, dim=1)
+        distances.append(row)
+    rows = torch.stack(distances, dim=2)  # [N, M, T, T' + 1]
+    return _nearest(_cell(rows, reference_mask.sum(2)[..., None, None]), reference_mask)
 
 
 def prefix_hamming(
@@ -39,43 +40,47 @@ def prefix_hamming(
 
 
 def next_edit_distance(
-    prefix: Tensor, references: Tensor, reference_mask: Tensor
+    prefix: Tensor, references: Tensor, reference_mask: Tensor, *, first: int
 ) -> tuple[Tensor, Tensor]:
-    """By how much one more token changes the distance of `prefix` [N, t], t >= 0.
+    """By how much one more token changes the distance of the first l tokens of `prefix` [N, t].
 
-    Returns the change [N] that a token of no reference makes, and upper bounds [N, M, T']
-    of the changes that the references' tokens make: a token's change is the least of those
-    where it stands. They mean nothing outside `reference_mask`.
+    For every l from `first` >= 0 to t, Q of them: the change [N, Q] that a token of no reference
+    makes, and upper bounds [N, Q, M, T'] of the changes that the references' tokens make: a
+    token's change is the least of those where it stands. They mean nothing outside
+    `reference_mask`.
     """
     row = _first_row(references)
+    found = [row]
     for t in range(prefix.shape[1]):
         row = _next_row(row, references != prefix[:, t, None, None])
-    now = _nearest(_last(row, reference_mask), reference_mask)
-    unmatched = _next_row(row, torch.ones_like(references, dtype=torch.bool))
-    other = _nearest(_last(unmatched, reference_mask), reference_mask)
+        found.append(row)
+    rows = torch.stack(found[first:], dim=2)  # [N, M, Q, T' + 1]
+    length = reference_mask.sum(2)[..., None, None]
+    now = _nearest(_cell(rows, length), reference_mask)
+    unmatched = _next_row(rows, torch.ones_like(rows[..., 1:], dtype=torch.bool))
+    other = _nearest(_cell(unmatched, length), reference_mask)
     # The token matched at one place, and the rest of the reference inserted after it.
-    rest = reference_mask.sum(2, keepdim=True) - _columns(references)[1:]
-    matched = torch.minimum(row[..., :-1] + rest, other[:, None, None])
-    return other - now, matched - now[:, None, None]
+    rest = length - _columns(references)[1:]
+    matched = torch.minimum((rows[..., :-1] + rest).transpose(1, 2), other[..., None, None])
+    return other - now, matched - now[..., None, None]
 
 
 def next_hamming(
-    prefix: Tensor, references: Tensor, reference_mask: Tensor
+    prefix: Tensor, references: Tensor, reference_mask: Tensor, *, first: int
 ) -> tuple[Tensor, Tensor]:
     """As `next_edit_distance`, for the Hamming distance."""
-    steps = prefix.shape[1]
-    # One column more than the prefix, so that there is a last one when it is empty.
-    everywhere = torch.ones_like(prefix, dtype=torch.bool)
-    distances = _hamming(pad(prefix, (0, 1)), pad(everywhere, (0, 1)), references, reference_mask)[
-        ..., -1
-    ]  # [N, M]
+    # One column before the prefix, which is no token, so that the empty one has its distance.
+    ids, references_after = pad(prefix, (1, 0)), pad(references, (1, 0))
+    masks = pad(torch.ones_like(prefix, dtype=torch.bool), (1, 0)), pad(reference_mask, (1, 0))
+    distances = _hamming(ids, masks[0], references_after, masks[1])[..., first:]  # [N, M, Q]
+    steps = torch.arange(first, prefix.shape[1] + 1, device=prefix.device)
     now = _nearest(distances, reference_mask)
-    beyond = reference_mask.sum(2) <= steps
+    beyond = reference_mask.sum(2, keepdim=True) <= steps
     other = _nearest(distances + beyond, reference_mask)
-    here = _columns(references)[:-1] == steps
-    right = torch.minimum(distances - 1, other.unsqueeze(1))
-    matched = torch.where(here, right.unsqueeze(2), other[:, None, None])
-    return other - now, matched - now[:, None, None]
+    here = _columns(references)[:-1] == steps.unsqueeze(1)  # [Q, T']
+    right = torch.minimum(distances - 1, other.unsqueeze(1)).transpose(1, 2)
+    matched = torch.where(here.unsqueeze(1), right.unsqueeze(3), other[..., None, None])
+    return other - now, matched - now[..., None, None]
 
 
 def _hamming(
@@ -98,27 +103,27 @@ def _first_row(references: Tensor) -> Tensor:
 
 
 def _next_row(row: Tensor, differs: Tensor) -> Tensor:
-    """[N, M, T' + 1], the row of a prefix from that of the prefix one token shorter.
+    """[..., T' + 1], the row of a prefix from that of the prefix one token shorter.
 
-    `differs` [N, M, T'] is true where the new token is not the reference's. Insertions make
+    `differs` [..., T'] is true where the new token is not the reference's. Insertions make
     each cell depend on its left neighbour, D_j = min(c_j, D_{j-1} + 1), which is the
     running minimum of c_j - j, plus j.
     """
     delete = row + 1
     substitute = row[..., :-1] + differs
-    best = torch.cat([delete[..., :1], torch.minimum(delete[..., 1:], substitute)], dim=2)
+    best = torch.cat([delete[..., :1], torch.minimum(delete[..., 1:], substitute)], dim=-1)
     columns = _columns(differs)
-    return (best - columns).cummin(2).values + columns
+    return (best - columns).cummin(-1).values + columns
 
 
 def _columns(references: Tensor) -> Tensor:
     """[T' + 1], 0 to the references' width."""
-    return torch.arange(references.shape[2] + 1, device=references.device)
+    return torch.arange(references.shape[-1] + 1, device=references.device)
 
 
-def _last(row: Tensor, reference_mask: Tensor) -> Tensor:
-    """[N, M], the distances to the whole references."""
-    return row.gather(2, reference_mask.sum(2, keepdim=True)).squeeze(2)
+def _cell(rows: Tensor, length: Tensor) -> Tensor:
+    """[N, M, Q], the distances to the first `length` [N, M, 1, 1] tokens of the references."""
+    return rows.gather(3, length.expand(-1, -1, rows.shape[2], -1)).squeeze(3)
 
 
 def _nearest(distances: Tensor, reference_mask: Tensor) -> Tensor:

@@ -75,22 +75,23 @@ class RewardGuided(Sampling):
         draw = sampler(clock.uniform("guided", longest, batch, self.samples))
         dropped = clock.uniform("dropped", longest, batch, self.samples) < self.drop
 
-        def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
-            changes = self.changes(known, prefix, batch, logits.shape[-1])
-            weights = (~dropped[t]).to(changes.dtype) * self.weight
-            return draw(t, guided(logits, changes, weights), prefix)
+        def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            sentences = batch.select(rows // self.samples)
+            changes = self.changes(known, prefix, sentences, logits.shape[-1])
+            weights = (~dropped[t][rows]).to(changes.dtype) * self.weight
+            return draw(t, guided(logits, changes, weights), prefix, rows)
 
         return self.written(policy, memory, batch, longest, choose)
 
     def changes(
         self, reward: PrefixReward, prefix: Tensor, batch: Batch, vocabulary: int
     ) -> Tensor:
-        """dr_t(w) less the penalties [N, V] after `prefix` [N, t]."""
-        ahead = reward.lookahead(prefix, batch, self.samples, vocabulary)
+        """dr_t(w) less the penalties [B, V] after `prefix` [B, t]."""
+        ahead = reward.lookahead(prefix, batch, 1, vocabulary)
         if prefix.shape[1] and self.repeat_penalty:
             cost = torch.full_like(ahead[:, :1], -self.repeat_penalty)
             ahead = ahead.scatter_add(1, prefix[:, -1:], cost)
-        return discourage_eos(ahead, prefix, batch, self.samples, self.eos_penalty)
+        return discourage_eos(ahead, prefix, batch, self.eos_penalty)
 
 
 def guided(logits: Tensor, changes: Tensor, weights: Tensor) -> Tensor:
@@ -104,13 +105,11 @@ def guided(logits: Tensor, changes: Tensor, weights: Tensor) -> Tensor:
     return torch.log_softmax(logits.to(kind), dim=-1) + weights.unsqueeze(-1).to(kind) * behind
 
 
-def discourage_eos(
-    changes: Tensor, prefix: Tensor, batch: Batch, group: int, penalty: float
-) -> Tensor:
-    """Changes [N, V], EOS less by `penalty` where the prefix [N, t] is short of the reference."""
+def discourage_eos(changes: Tensor, prefix: Tensor, batch: Batch, penalty: float) -> Tensor:
+    """Changes [B, V], EOS less by `penalty` where the prefix [B, t] is short of the reference."""
     if not penalty:
         return changes
-    short = prefix.shape[1] < batch.target_length.repeat_interleave(group)
+    short = prefix.shape[1] < batch.target_length
     changes = changes.clone()
     changes[:, batch.specials.eos] -= penalty * short.to(changes.dtype)
     return changes

@@ -61,11 +61,11 @@ class Mixing(Sampling):
         given_tokens = self.given_tokens(batch, clock).repeat_interleave(self.samples)  # [N]
         reference = batch.target.repeat_interleave(self.samples, dim=0)
 
-        def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
-            drawn = draw(t, logits, prefix)
+        def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            drawn = draw(t, logits, prefix, rows)
             if t >= reference.shape[1]:
                 return drawn
-            return torch.where(t < given_tokens, reference[:, t], drawn)
+            return torch.where(t < given_tokens[rows], reference[rows, t], drawn)
 
         found = self.written(policy, memory, batch, longest, choose)
         place = torch.arange(found.mask.shape[1], device=found.mask.device)

@@ -78,12 +78,14 @@ class TokenMixture(Proposal):
         truths, sources = truth(batch, longest), sources.to(batch.target.device)
         draw = sampler(clock.uniform("mixture", longest, batch))
 
-        def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
-            chosen = torch.where(sources[t] == TRUTH, truths[:, t], draw(t, logits, prefix))
+        def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            source = sources[t].expand(len(batch))[rows]
+            drawn = draw(t, logits, prefix, rows)
+            chosen = torch.where(source == TRUTH, truths[rows, t], drawn)
             if not rewarded[t]:
                 return chosen
-            best = draw(t, self.reward_logits(known, prefix, batch, logits.shape[-1]), prefix)
-            return torch.where(sources[t] == REWARD, best, chosen)
+            gains = self.reward_logits(known, prefix, batch.select(rows), logits.shape[-1])
+            return torch.where(source == REWARD, draw(t, gains, prefix, rows), chosen)
 
         with dropout(policy, self.dropout):
             tokens, mask = rollout(
@@ -111,7 +113,7 @@ class TokenMixture(Proposal):
     ) -> Tensor:
         """Logits [B, V] of the reward's samples after `prefix` [B, t], padding and BOS barred."""
         changes = reward.lookahead(prefix, batch, 1, vocabulary)
-        changes = discourage_eos(changes, prefix, batch, 1, self.eos_penalty)
+        changes = discourage_eos(changes, prefix, batch, self.eos_penalty)
         specials = batch.specials
         if self.relative:
             gains = changes - changes[:, specials.bos : specials.bos + 1]  # no reference has BOS

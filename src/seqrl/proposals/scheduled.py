@@ -64,8 +64,9 @@ class ScheduledInputs(Proposal):
             coins = coins[:1].expand_as(coins)
         own_word = greedy if self.word == "greedy" else sampler(noise)
 
-        def choose(t: int, logits: Tensor, prefix: Tensor) -> Tensor:
-            return torch.where(coins[t] < truth, batch.target[:, t], own_word(t, logits, prefix))
+        def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            own = own_word(t, logits, prefix, rows)
+            return torch.where(coins[t][rows] < truth, batch.target[rows, t], own)
 
         with dropout(policy, self.dropout):
             words, _ = rollout(

@@ -64,22 +64,25 @@ class PrefixReward(Reward):
         """
 
     def lookaheads(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
-        """[N, T, V], at every step the increment that each possible token would have brought.
+        """[P, V], at every token the increment that each possible one would have brought.
 
-        Of the tokens that were chosen they are `increments`; zero after EOS.
+        Of the tokens that were chosen they are `increments`.
         """
+        ahead = self.changes(trajectories, batch, vocabulary)
+        words = trajectories.flat(trajectories.targets).unsqueeze(-1)
+        gains = trajectories.flat(self.increments(trajectories, batch)).unsqueeze(-1)
+        first = trajectories.places % trajectories.mask.shape[1] == 0
+        ahead[first] += gains[first] - ahead[first].gather(-1, words[first])  # R(empty)
+        return ahead
+
+    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
+        """[P, V], `lookahead` before every token; to be overridden where that can be faster."""
         steps = trajectories.targets.shape[1]
-        ahead = torch.stack(
-            [
-                self.lookahead(trajectories.targets[:, :t], batch, trajectories.group, vocabulary)
-                for t in range(steps)
-            ],
-            dim=1,
-        )
-        chosen = ahead.gather(-1, trajectories.targets.unsqueeze(-1)).squeeze(-1)
-        empty = self.increments(trajectories, batch) - chosen  # R(empty), at the first step
-        ahead[:, 0] += empty[:, :1]
-        return ahead.masked_fill_(~trajectories.mask.unsqueeze(-1), 0.0)
+        ahead = [
+            self.lookahead(trajectories.targets[:, :t], batch, trajectories.group, vocabulary)
+            for t in range(steps)
+        ]
+        return trajectories.flat(torch.stack(ahead, dim=1))
 
 
 def incremental(reward: Reward | None, asker: str) -> PrefixReward:

@@ -51,6 +51,8 @@ class BleuReward(MetricReward):
         )
 
     def following(
-        self, prefix: Tensor, references: Tensor, reference_mask: Tensor
+        self, prefix: Tensor, references: Tensor, reference_mask: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
-        return next_bleu(prefix, references, reference_mask, order=self.order, smooth=self.smooth)
+        return next_bleu(
+            prefix, references, reference_mask, first=first, order=self.order, smooth=self.smooth
+        )

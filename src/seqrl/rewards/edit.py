@@ -55,8 +55,8 @@ class EditReward(MetricReward):
         return -of_prefixes(hypothesis, hypothesis_mask, references, reference_mask)
 
     def following(
-        self, prefix: Tensor, references: Tensor, reference_mask: Tensor
+        self, prefix: Tensor, references: Tensor, reference_mask: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
         _, of_next = DISTANCES[self.distance]
-        other, candidates = of_next(prefix, references, reference_mask)
+        other, candidates = of_next(prefix, references, reference_mask, first=first)
         return -other, -candidates

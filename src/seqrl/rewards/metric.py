@@ -39,12 +39,13 @@ class MetricReward(PrefixReward):
 
     @abstractmethod
     def following(
-        self, prefix: Tensor, references: Tensor, reference_mask: Tensor
+        self, prefix: Tensor, references: Tensor, reference_mask: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
-        """Changes of the metric by one more token after `prefix` [N, t].
+        """Changes of the metric by one more token after the first `first` to t of prefix [N, t].
 
-        That of a token in no reference [N], which is the least, and those of the references'
-        tokens [N, M, T']; of a token that stands at several places the greatest counts.
+        That of a token in no reference [N, t - first + 1], which is the least, and those of the
+        references' tokens [N, t - first + 1, M, T']; of a token that stands at several places
+        the greatest counts.
         """
 
     def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
@@ -65,15 +66,37 @@ class MetricReward(PrefixReward):
         After the empty prefix, too, it is the difference: R(empty) is not included.
         """
         references, mask = self._references(batch, group)
-        other, candidates = self.following(prefix, references, mask)
-        kind = torch.get_default_dtype()
-        eos = batch.specials.eos
-        changes = other.to(kind).unsqueeze(1).repeat(1, vocabulary)
+        other, candidates = self.following(prefix, references, mask, prefix.shape[1])
+        rows = torch.arange(len(prefix), device=prefix.device)
+        return self._of_words(other[:, 0], candidates[:, 0], rows, batch, group, vocabulary)
+
+    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
+        references, mask = self._references(batch, trajectories.group)
+        other, candidates = self.following(trajectories.targets[:, :-1], references, mask, 0)
+        rows = trajectories.places // trajectories.mask.shape[1]
+        other, candidates = trajectories.flat(other), trajectories.flat(candidates)
+        return self._of_words(other, candidates, rows, batch, trajectories.group, vocabulary)
+
+    def _of_words(
+        self,
+        other: Tensor,
+        candidates: Tensor,
+        rows: Tensor,
+        batch: Batch,
+        group: int,
+        vocabulary: int,
+    ) -> Tensor:
+        """[P, V] from what `following` says [P], [P, M, T'], of the trajectories `rows` [P]."""
+        references, mask = self._references(batch, group)
+        eos, kind = batch.specials.eos, torch.get_default_dtype()
         # What no policy can emit goes where EOS stands, which is set afterwards.
         place = references.masked_fill(~mask | (references == NO_TOKEN), eos)
-        changes.scatter_reduce_(1, place.flatten(1), candidates.to(kind).flatten(1), "amax")
+        factor = self.factor(batch, group)[rows].unsqueeze(1)
+        changes = (other.to(kind).unsqueeze(1) * factor).repeat(1, vocabulary)
+        candidates = candidates.to(kind).flatten(1) * factor
+        changes.scatter_reduce_(1, place.flatten(1)[rows], candidates, "amax")
         changes[:, eos] = 0
-        return changes * self.factor(batch, group).unsqueeze(1)
+        return changes
 
     def _values(self, trajectories: Trajectories, batch: Batch) -> Tensor:
         """[N, T], the reward of every prefix."""

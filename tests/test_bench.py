@@ -1,0 +1,138 @@
+"""The benchmark: what ours is timed against computes the same, and the command prints figures."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining, propose
+from seqrl.algorithms.likelihood import MLE
+from seqrl.models.lstm import LSTM
+from seqrl.proposals.sampling import Sampling
+from seqrl.rewards.bleu import BleuReward
+from seqrl.types import Batch, Clock, Specials
+
+ROOT = Path(__file__).parents[1]
+SPECIALS = Specials(0, 1, 2, 3)
+SIZE = 12
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The modules of the benchmark."""
+    monkeypatch.syspath_prepend(ROOT / "scripts" / "bench")
+    return importlib.import_module("updates")
+
+
+def some_batch() -> Batch:
+    source = torch.tensor([[4, 5, 6, 7], [8, 9, 4, 0], [5, 0, 0, 0]])
+    target = torch.tensor([[4, 5, 4, 5, 3], [6, 7, 3, 0, 0], [8, 3, 0, 0, 0]])
+    return Batch(source, target, target.unsqueeze(1), 0, SPECIALS)
+
+
+def network(**settings: Any) -> LSTM:
+    return LSTM(
+        source_size=SIZE, target_size=SIZE, specials=SPECIALS, embedding=6, hidden=8, dropout=0.0,
+        init=0.7, bar_specials=False, **settings,
+    )  # fmt: skip
+
+
+def plain_of(bench: Any, policy: LSTM, critic: LSTM, **settings: Any) -> Any:
+    torch.manual_seed(1)
+    plain = bench.PlainUpdates(SIZE, SIZE, embedding=6, hidden=8, **settings)
+    plain.actor.dropout.p = 0.0
+    bench.adopt(plain.actor, policy)
+    for one in (plain.critic, plain.target):
+        bench.adopt(one, critic)
+    return plain
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_the_plain_likelihood_is_ours(bench: Any, input_feeding: bool) -> None:
+    torch.manual_seed(0)
+    policy = network(input_feeding=input_feeding)
+    plain = plain_of(
+        bench, policy, network(attention="mlp", attention_bias=True), input_feeding=input_feeding
+    )
+    found = plain._likelihood(some_batch())
+    expected = MLE(policy=policy).losses(some_batch(), Clock())["policy"]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_plain_critics_loss_and_the_plain_actors_are_ours(bench: Any) -> None:
+    torch.manual_seed(0)
+    policy, critic = network(), network(attention="mlp", attention_bias=True)
+    policy.output.bias.data[[SPECIALS.pad, SPECIALS.bos]] = -1e4  # both must never write them
+    settings = {"tau": 0.1, "beta": 0.5, "lambda_var": 0.2}
+    plain = plain_of(bench, policy, critic, lambda_mle=0.0, **settings)
+    batch = some_batch()
+    reward = BleuReward(scale="reference_length")
+    for samples in (1, 2):
+        proposal = Sampling(samples=samples, extra_length=3)
+        common = {"policy": policy, "critic": critic, "reward": reward, "proposal": proposal}
+        ours = CriticTraining(**common, **settings, form="released")
+        trajectories, logits = propose(policy, proposal, batch, Clock(seed=4))
+        judged = ours.judge(batch, trajectories, logits)
+        log_p = trajectories.padded(torch.log_softmax(logits, -1))
+        loss, values = plain._judge(
+            batch, trajectories.targets, trajectories.mask, log_p.detach(), samples
+        )
+        torch.testing.assert_close(loss, judged.loss, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(trajectories.flat(values), judged.values)
+        rewards = importlib.import_module("plain").increments(
+            trajectories.targets, batch.target.repeat_interleave(samples, 0), batch
+        )
+        torch.testing.assert_close(rewards, judged.rewards, rtol=0, atol=1e-5)
+    joint = ActorCritic(**common, **settings, lambda_mle=0.0)
+    signal = joint.signal(judged.values.detach(), judged.log_pi)
+    plain_signal = (values - plain.tau * log_p).detach()
+    torch.testing.assert_close(trajectories.flat(plain_signal), signal)
+
+
+def test_seconds_are_charged_to_the_innermost_phase(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
+    watch = bench.Stopwatch(torch.device("cpu"))
+    monkeypatch.setattr(watch, "now", lambda: next(now))
+    watch.on = True
+    with watch.phase("outer"):  # enters at 0
+        with watch.phase("inner"):  # from 1 to 3
+            pass
+        with watch.phase("inner"):  # from 6 to 10
+            pass
+    assert watch.seconds == {"outer": 1 + 3 + 5, "inner": 2 + 4}
+
+
+def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, ROOT / "scripts" / "bench", "experiment=g2p_small", "device=cpu"),
+        *("task.corpus.words=400", "--rows", "mle", "erac.critic", "erac", "--repeats", "1"),
+        *("--warm-up", "2", "--parts", "updates", "rewards", "data", "--json", tmp_path / "found"),
+    ]
+    environment = {"PYTHONPATH": str(ROOT / "src"), **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found").read_text())
+    assert list(found["updates"]) == [
+        *("mle", "erac.critic", "erac", "plain.mle", "plain.critic", "plain.joint")
+    ]
+    critic = found["updates"]["erac.critic"]
+    assert set(critic["phases_ms"]) == {
+        *("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
+    }
+    assert 0 < sum(critic["phases_ms"].values()) < 1000 * 60
+    assert critic["seconds"][0] * 1000 == critic["ms"]
+    for what in ("bleu, every prefix", "rouge-score, whole sentences", "batches"):
+        assert what in done.stdout
+    speed_ups = [line.split()[3] for line in done.stdout.splitlines() if line.startswith("erac")]
+    assert len(speed_ups) == 2
+    assert all(float(ratio) > 0 for ratio in speed_ups)
