@@ -41,6 +41,7 @@ SEEDS ?= 1 2 3
 ALGORITHMS ?= mle raml ac erac
 EVERY_ALGORITHM := $(basename $(notdir $(wildcard conf/algorithm/*.yaml)))
 SCALE ?= small
+BENCHED = $(if $(DATA),experiment=multi30k task.data_dir=$(DATA),task=phrases)
 
 # A run that diverged (exit code 3) is a result; any other failure ends the comparison.
 define compare
@@ -66,7 +67,19 @@ multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder wi
 
 .PHONY: bench
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR
-	$(BIN)/python scripts/bench $(if $(DATA),experiment=multi30k task.data_dir=$(DATA),task=phrases) --json outputs/bench.json
+	$(BIN)/python scripts/bench $(BENCHED) --json outputs/bench.json
+
+PEERS := .venv-peers
+
+$(PEERS)/.installed: constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check joeynmt==2.3.0 importlib_metadata
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(STAMP) $(PEERS)/.installed  ## the same network beside JoeyNMT's, on the same batches
+	$(BIN)/python scripts/bench/peers.py $(PEERS)/bin/python $(BENCHED) --json outputs/bench-peers.json
 
 .PHONY: lint
 lint: $(STAMP)  ## ruff, mypy --strict and the import contracts

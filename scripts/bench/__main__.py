@@ -19,34 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from parts import Row, decoding, pipeline, rewards, start
-from updates import Measured, measure_updates, table, trained
+from updates import Measured, configurations, measure_updates, table, trained
 
-from seqrl.build import (
-    Config,
-    build_network,
-    build_task,
-    choose_device,
-    plain,
-    vocabularies,
-)
+from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.configuration import conf_folder
 from seqrl.data.batching import Batches
 
 PARTS = ("updates", "decoding", "rewards", "data", "start")
 CRITIC = "erac.critic"
-
-
-def configurations(rows: list[str], overrides: list[str]) -> dict[str, Config]:
-    """By row, the resolved configuration of its algorithm."""
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
-        return {
-            row: plain(
-                compose("train", overrides=[*overrides, f"algorithm={row.partition('.')[0]}"])
-            )
-            for row in rows
-        }
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
 from plain import PlainUpdates
 from stopwatch import Stopwatch
 from torch import nn
@@ -27,9 +28,11 @@ from seqrl.build import (
     build_network,
     build_optimizers,
     build_settings,
+    plain,
     stage_networks,
     vocabularies,
 )
+from seqrl.cli.configuration import conf_folder
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.models.base import Policy
@@ -39,6 +42,17 @@ from seqrl.types import Batch, Clock
 PHASES = ("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
 PLAIN = {"mle": "mle", "critic": "evaluation", "joint": "joint"}
 """By the stage whose updates they are, the plain ones."""
+
+
+def configurations(rows: list[str], overrides: list[str]) -> dict[str, Config]:
+    """By row, the resolved configuration of its algorithm."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        return {
+            row: plain(
+                compose("train", overrides=[*overrides, f"algorithm={row.partition('.')[0]}"])
+            )
+            for row in rows
+        }
 
 
 @dataclass
