@@ -37,6 +37,7 @@ from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.models.base import Policy
 from seqrl.tracking.progress import resident_bytes
+from seqrl.training.trainer import fused
 from seqrl.types import Batch, Clock
 
 PHASES = ("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
@@ -87,7 +88,7 @@ class Ours:
         self.algorithm = build_algorithm(config, stage, networks, lambda: task.counts)
         self.learners: dict[str, nn.Module] = self.algorithm.learners()
         self.optimizers = {
-            name: factory(self.learners[name].parameters())
+            name: fused(factory, self.learners[name].parameters())
             for name, factory in build_optimizers(stage).items()
         }
         self.stopwatch = Stopwatch(self.device)

@@ -16,7 +16,7 @@ from seqrl.schedules import Linear, Schedule
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
-from seqrl.training.trainer import Diverged, Preempted, StageSettings, Trainer
+from seqrl.training.trainer import Diverged, Preempted, StageSettings, Trainer, fused
 from seqrl.types import Batch, Clock, Specials
 
 PAD, EOS = 0, 3
@@ -229,6 +229,28 @@ def test_a_rate_of_zero_moves_no_weight(tmp_path: Path) -> None:
     mean, batches = Mean(), Fixed(batch([4, 6]))
     trainer(tmp_path, mean, Scripted(), batches, epochs=3, lr_schedule=Linear(slope=1.0)).train()
     assert weight(mean) == 2.5  # the first update's; the others have max(0, 1 - u) = 0
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop])
+def test_an_optimizer_in_one_pass_does_what_it_always_does(kind: type) -> None:
+    found = []
+    for make in (fused, lambda factory, parameters: factory(parameters)):
+        torch.manual_seed(0)
+        network = nn.Linear(5, 3)
+        optimizer = make(partial(kind, lr=0.1), network.parameters())
+        for _ in range(3):
+            network(torch.ones(2, 5)).square().sum().backward()
+            optimizer.step()
+        found.append((optimizer.defaults.get("fused"), network.weight))
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert found[0][0] is (None if kind is torch.optim.RMSprop else True)
+    assert found[1][0] is None
+
+
+@pytest.mark.parametrize("said", [{"fused": False}, {"foreach": True}, {"foreach": False}])
+def test_who_says_how_a_step_is_made_has_his_way(said: dict[str, bool]) -> None:
+    optimizer = fused(partial(torch.optim.Adam, lr=0.1, **said), nn.Linear(2, 2).parameters())
+    assert {name: optimizer.defaults[name] for name in said} == said
 
 
 def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:

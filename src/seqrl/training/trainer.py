@@ -7,6 +7,7 @@ generator's state and a killed stage continues bit for bit.
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -171,7 +172,8 @@ class Trainer:
             f"optimizers are given for {sorted(optimizers)}, learners are {sorted(self.learners)}",
         )
         self.optimizers = {
-            name: factory(self.learners[name].parameters()) for name, factory in optimizers.items()
+            name: fused(factory, self.learners[name].parameters())
+            for name, factory in optimizers.items()
         }
         self.rates = {
             name: [group["lr"] for group in optimizer.param_groups]
@@ -486,6 +488,17 @@ class Trainer:
         self._counts = dict(state["counts"])
         for name in PROGRESS:
             setattr(self, name, state[name])
+
+
+def fused(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer, its step in one pass over the weights where its class knows how to.
+
+    A factory that says itself how the step is made, by `fused` or `foreach`, has its way.
+    """
+    known = inspect.signature(factory).parameters
+    if all(name in known and known[name].default is None for name in ("fused", "foreach")):
+        return factory(parameters, fused=True)  # type: ignore[call-arg]
+    return factory(parameters)
 
 
 PROGRESS = (
