@@ -134,10 +134,9 @@ def _completed(
     same = (references.unsqueeze(3) == words[:, None, None]) & reference_mask.unsqueeze(3)
     lengths = torch.arange(first, steps + 1, device=prefix.device)
     earlier = torch.arange(steps, device=prefix.device) < lengths.unsqueeze(1)  # [Q, t]
-    again = earlier.expand(
-        len(prefix), -1, -1
-    )  # places in the prefix that the n - 1 tokens precede
-    follows = reference_mask.unsqueeze(1).expand(-1, len(lengths), -1, -1)  # in the references
+    # places in the prefix and in the references that the n - 1 tokens before l precede
+    again = earlier.expand(len(prefix), -1, -1)
+    follows = reference_mask.unsqueeze(1).expand(-1, len(lengths), -1, -1)
     marks: list[Tensor] = []
     for n in range(order):
         if n > steps:
