@@ -162,9 +162,9 @@ def test_the_decoder_starts_where_the_encoder_ended() -> None:
         forward, backward = memory.values[row, length - 1, :half], memory.values[row, 0, half:]
         torch.testing.assert_close(memory.hidden[row, 0], torch.cat([forward, backward]))
     state = model.start(memory)
-    assert state.hidden is memory.hidden
-    assert state.cell is memory.cell
-    assert not state.fed.any()
+    assert torch.equal(torch.stack(state.hidden, 1), memory.hidden)
+    assert torch.equal(torch.stack(state.cell, 1), memory.cell)
+    assert state.fed is None
 
 
 def memory_of(values: Tensor, mask: Tensor, attention: Attention) -> LSTMMemory:
@@ -208,7 +208,7 @@ def test_one_step_by_the_formula(bias: bool) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     found, state = model.step(memory, model.start(memory), INPUTS[:, 0])
     for row in range(3):
-        h = state.hidden[row, 0]
+        h = state.hidden[0][row]
         length = int((SOURCE[row] != 0).sum())
         weights = torch.softmax(memory.values[row, :length] @ h, 0)
         joined = torch.cat([h, weights @ memory.values[row, :length]])
@@ -228,7 +228,7 @@ def test_input_feeding_hands_on_the_attentional_vector() -> None:
     assert (with_it - without).abs().max() > 1e-3
     memory = plain.encode(SOURCE, SOURCE != 0)
     _, state = plain.step(memory, plain.start(memory), INPUTS[:, 0])
-    assert not state.fed.any()
+    assert state.fed is None
 
 
 def test_dropout_falls_on_the_attentional_vector() -> None:

@@ -54,14 +54,18 @@ class LSTMMemory:
 
 @dataclass(frozen=True)
 class LSTMState:
-    """hidden, cell [N, L, H]; fed [N, H], the attentional vector that input feeding hands on."""
+    """hidden, cell [N, H] of every layer; fed [N, H], what input feeding hands on, if it does."""
 
-    hidden: Tensor
-    cell: Tensor
-    fed: Tensor
+    hidden: tuple[Tensor, ...]
+    cell: tuple[Tensor, ...]
+    fed: Tensor | None
 
     def select(self, rows: Tensor) -> LSTMState:
-        return LSTMState(self.hidden[rows], self.cell[rows], self.fed[rows])
+        return LSTMState(
+            tuple(h[rows] for h in self.hidden),
+            tuple(c[rows] for c in self.cell),
+            None if self.fed is None else self.fed[rows],
+        )
 
 
 class Attention(nn.Module):
@@ -212,7 +216,8 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         return linear(features, self.output.weight, bias)
 
     def start(self, memory: LSTMMemory) -> LSTMState:
-        return LSTMState(memory.hidden, memory.cell, torch.zeros_like(memory.hidden[:, 0]))
+        hidden, cell = memory.hidden.unbind(1), memory.cell.unbind(1)
+        return LSTMState(hidden, cell, torch.zeros_like(hidden[0]) if self.input_feeding else None)
 
     def step(self, memory: LSTMMemory, state: LSTMState, token: Tensor) -> tuple[Tensor, LSTMState]:
         attended, state = self._advance(memory, state, self.target_embedding(token))
@@ -222,20 +227,20 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         self, memory: LSTMMemory, state: LSTMState, word: Tensor
     ) -> tuple[Tensor, LSTMState]:
         """What `project` reads, [N, H], after an embedded word [N, E], and the next state."""
-        values = torch.cat([word, state.fed], dim=-1) if self.input_feeding else word
+        values = word if state.fed is None else torch.cat([word, state.fed], dim=-1)
         hidden, cell = [], []
         for depth, layer in enumerate(self.decoder_layers):
             assert isinstance(layer, nn.LSTM)
             values, c = torch.lstm_cell(
                 self.dropout(values) if depth else values,
-                (state.hidden[:, depth], state.cell[:, depth]),
+                (state.hidden[depth], state.cell[depth]),
                 *layer.all_weights[0],
             )
             hidden.append(values)
             cell.append(c)
         attended = self._attend(memory, values.unsqueeze(1)).squeeze(1)
-        fed = attended if self.input_feeding else state.fed
-        return attended, LSTMState(torch.stack(hidden, 1), torch.stack(cell, 1), fed)
+        fed = attended if self.input_feeding else None
+        return attended, LSTMState(tuple(hidden), tuple(cell), fed)
 
     def _attend(self, memory: LSTMMemory, values: Tensor, places: Tensor | None = None) -> Tensor:
         """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H], or [P, H]."""
