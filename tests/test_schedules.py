@@ -63,6 +63,7 @@ def test_a_path_is_straight_between_its_points() -> None:
     "make",
     [
         lambda: Linear(slope=-1),
+        lambda: Constant(value=-0.1),
         lambda: Stairs(height=-1, width=1),
         lambda: Stairs(height=1, width=0),
         lambda: Linear(slope=1, least=-1),

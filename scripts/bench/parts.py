@@ -104,9 +104,8 @@ def start(overrides: list[str], repeats: int) -> list[Row]:
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
             assert process.stdout is not None
-            for line in process.stdout:
-                if " 1/1 " in line:
-                    break
+            if not any(" 1/1 " in line for line in process.stdout):
+                raise RuntimeError(f"no update: {' '.join(command[3:])}")
             seconds.append(time.time() - began)
             process.kill()
             process.wait()

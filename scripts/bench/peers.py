@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from seqrl.data.batching import Batches, sequential
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Beam
 from seqrl.evaluation.decode import DECODING_BATCH, decode_split
+from seqrl.training.trainer import fused
 
 
 class Worker:
@@ -66,30 +68,36 @@ def theirs(task: Task, updates: int, sizes: dict[str, int]) -> dict[str, Any]:
     source, target = task.source_tokenizer.specials, task.target_tokenizer.specials
     train = [
         (
-            relabelled(b.source, b.source_mask, source),
+            relabelled(b.source, b.source_mask, len(task.source_tokenizer), source),
             relabelled(b.target, b.target_mask, target, True),
         )
         for b in batches
     ]
     dev = [
-        relabelled(b.source, b.source_mask, source)
+        relabelled(b.source, b.source_mask, len(task.source_tokenizer), source)
         for _, b in sequential(task.split("dev"), DECODING_BATCH)
     ]
     return {"train": train, "dev": dev, "sizes": sizes}
 
 
-def relabelled(ids: Tensor, mask: Tensor, specials: Any, bos: bool = False) -> Tensor:
+def relabelled(ids: Tensor, mask: Tensor, size: int, specials: Any, bos: bool = False) -> Tensor:
     """Ids with unk, pad, bos and eos as 0, 1, 2 and 3, and the words after them."""
     own = [specials.unk, specials.pad, specials.bos, specials.eos]
-    words = sorted(set(range(int(ids.max()) + 1)) - set(own))
-    place = torch.zeros(int(ids.max()) + 1, dtype=torch.long)
+    words = [i for i in range(size) if i not in own]
+    place = torch.zeros(size, dtype=torch.long)
     place[words] = torch.arange(4, 4 + len(words))
     for number, special in enumerate(own):
-        if 0 <= special < len(place):
+        if special >= 0:  # a source may have neither BOS nor EOS
             place[special] = number
     found = place[ids].masked_fill(~mask, 1)
     first = torch.full_like(found[:, :1], 2)
     return torch.cat([first, found], dim=1) if bos else found
+
+
+def their_size(size: int, specials: Any) -> int:
+    """The size of a vocabulary that has all four special ids."""
+    own = (specials.unk, specials.pad, specials.bos, specials.eos)
+    return size + sum(special < 0 for special in own)
 
 
 def main() -> None:
@@ -108,13 +116,15 @@ def main() -> None:
     vocabulary = vocabularies(task)
     policy = config["model"]["policy"]
     sizes = {
-        "source": vocabulary.source, "target": vocabulary.target,
+        "source": their_size(vocabulary.source, task.source_tokenizer.specials),
+        "target": their_size(vocabulary.target, task.target_tokenizer.specials),
         "embedding": policy["embedding"], "hidden": policy["hidden"],
     }  # fmt: skip
     updates = chosen.warm_up + chosen.repeats
     ours = Ours(config, None, task, build_network(config, "policy", vocabulary, 1))
     network = ours.learners["policy"]
-    ours.optimizers = {"policy": torch.optim.Adam(network.parameters(), lr=0.002)}
+    adam = partial(torch.optim.Adam, lr=0.002)
+    ours.optimizers = {"policy": fused(adam, network.parameters())}
     decoder, dev = Beam(size=5), task.split("dev")
     seconds: dict[str, list[float]] = {
         name: [] for name in ("update", "their update", "beam", "their beam")

@@ -37,16 +37,21 @@ class Stopwatch:
             self._stack.pop()
 
     def watch(self, owner: Any, method: str, name: str, *, within: str | None = None) -> None:
-        """Calls of the method are the phase `name`, unless they are part of the phase `within`."""
-        call: Callable[..., Any] = getattr(owner, method)
+        """Calls of the method are the phase `name`, unless they are part of the phase `within`.
 
-        def watched(*arguments: Any, **named: Any) -> Any:
+        The owner becomes one of a class of its own, so that copies of it are watched too, each
+        with its own weights.
+        """
+        kind = type(owner)
+        call: Callable[..., Any] = getattr(kind, method)
+
+        def watched(owner: Any, *arguments: Any, **named: Any) -> Any:
             if within is not None and within in self._stack:
-                return call(*arguments, **named)
+                return call(owner, *arguments, **named)
             with self.phase(name):
-                return call(*arguments, **named)
+                return call(owner, *arguments, **named)
 
-        owner.__dict__[method] = watched
+        owner.__class__ = type(kind.__name__, (kind,), {method: watched})
 
     def now(self) -> float:
         """The time when the device has done what it was given."""

@@ -67,7 +67,7 @@ class Measured:
 
 
 class Ours:
-    """A stage of an algorithm, ready to be updated as the trainer does."""
+    """A stage of an algorithm, ready to be updated as the trainer does, with its optimizers."""
 
     def __init__(
         self, config: Config, stage_name: str | None, task: Task, policy: Policy[Any, Any]
@@ -128,17 +128,7 @@ class Ours:
                     watch(own["reward"], method, "reward", within="reward")
         for name in ("proposal", "perturbation", "sampling"):
             if own.get(name) is not None:
-                self._watch_calls(own[name])
-
-    def _watch_calls(self, proposal: Any) -> None:
-        """Calls of the object are the phase `sample`; it stays one of its class."""
-        kind, phase = type(proposal), self.stopwatch.phase
-
-        def watched(self: Any, *arguments: Any) -> Any:
-            with phase("sample"):
-                return kind.__call__(self, *arguments)
-
-        proposal.__class__ = type(kind.__name__, (kind,), {"__call__": watched})
+                watch(own[name], "__call__", "sample")
 
 
 class PlainOne:

@@ -40,6 +40,7 @@ class Constant(Schedule):
 
     def __init__(self, *, value: float) -> None:
         super().__init__()
+        require(value >= 0, f"value must not be negative, not {value}")
         self.constant = value
 
     def value(self, x: float) -> float:

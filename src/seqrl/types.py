@@ -97,7 +97,10 @@ class Batch:
         )
 
     def select(self, rows: Tensor) -> Batch:
-        """The sentences in the given rows, in the given order, padded as all are."""
+        """The sentences in the given rows, in the given order, padded as all are.
+
+        For looking things up: the noise of `Clock.uniform` is not theirs.
+        """
         return replace(
             self,
             source=self.source[rows],

@@ -438,6 +438,56 @@ def test_the_penalty_pulls_every_value_to_the_mean(form: str, divisor: int) -> N
     torch.testing.assert_close(found, 2 * 0.5 * spread / divisor / 4, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("mask_padding", [True, False])
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_what_a_critic_makes_of_samples_number_by_number(
+    form: str, mask_padding: bool, known: bool
+) -> None:
+    """Of two samples, one of which is padded, whose padding counts in the loss or does not."""
+    learner = algorithm(
+        CriticTraining, tau=TAU, lambda_var=0.3, form=form, mask_padding=mask_padding,
+        known_rewards=known,
+    )  # fmt: skip
+    slow = learner.evaluation.target_critic().table.detach().clone()
+    with torch.no_grad():
+        learner.evaluation.critic.table += value_table(7)
+    fast = learner.evaluation.critic.table.detach()
+    rows, batch = [(4, EOS), (5, 6, 4, EOS)], batch_of([(4, 5, EOS)])
+    drawn = trajectories_of(rows, group=2)
+    logits = learner.policy.table[4][nodes_of(drawn.inputs)].detach()
+    judged = learner.judge(batch, drawn, drawn.flat(logits))
+
+    def values(table: Tensor, n: int, t: int) -> Tensor:
+        node = nodes_of(drawn.inputs)[n, t]
+        if not known:
+            return table[4, node]
+        gains = learner.reward.table[4, node] if t < len(rows[n]) else torch.zeros(SIZE)
+        return gains + table[4, node].index_fill(0, torch.tensor([EOS]), 0.0)
+
+    loss, tokens = 0.0, []
+    for n, y in enumerate(rows):
+        for t in range(4):
+            inside, token = t < len(y), int(drawn.targets[n, t])
+            target = judged.rewards[n, t].item()
+            if t + 1 < len(y):
+                log_pi = torch.log_softmax(logits[n, t + 1], -1)
+                target += (log_pi.exp() * (values(slow, n, t + 1) - TAU * log_pi)).sum().item()
+            found = values(fast, n, t)
+            error = found[token].item() - target
+            assert judged.error[n, t].item() == pytest.approx(error if inside else 0, abs=1e-9)
+            if inside:
+                tokens.append(found)
+            if inside or not mask_padding:
+                learned = fast[4, nodes_of(drawn.inputs)[n, t]]
+                spread = (learned - learned.mean()).square().sum().item()
+                halved = form == "released"
+                loss += error**2 / (2 if halved else 1)
+                loss += 0.3 * spread / (SIZE - 1 if halved else 1)
+    assert judged.loss.item() == pytest.approx(loss / 2, abs=1e-9)
+    torch.testing.assert_close(judged.values.detach(), torch.stack(tokens), rtol=0, atol=1e-9)
+
+
 # The target network
 
 

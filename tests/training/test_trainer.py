@@ -247,7 +247,9 @@ def test_an_optimizer_in_one_pass_does_what_it_always_does(kind: type) -> None:
     assert found[1][0] is None
 
 
-@pytest.mark.parametrize("said", [{"fused": False}, {"foreach": True}, {"foreach": False}])
+@pytest.mark.parametrize(
+    "said", [{"fused": False}, {"foreach": True}, {"foreach": False}, {"differentiable": True}]
+)
 def test_who_says_how_a_step_is_made_has_his_way(said: dict[str, bool]) -> None:
     optimizer = fused(partial(torch.optim.Adam, lr=0.1, **said), nn.Linear(2, 2).parameters())
     assert {name: optimizer.defaults[name] for name in said} == said
@@ -261,6 +263,85 @@ def test_patience_counts_validations_in_a_row(tmp_path: Path) -> None:
     )  # fmt: skip
     assert one.train()["updates"] == 7  # decays at the fifth, stops at the seventh
     assert one.decays == 2
+
+
+class Two(Mean):
+    """A second learner, the critic, of two groups of parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.Linear(1, 1)
+
+    def learners(self) -> dict[str, nn.Module]:
+        return super().learners() | {"critic": self.other}
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        return super().losses(batch, clock) | {"critic": self.other(torch.ones(1, 1)).sum()}
+
+
+def in_two_groups(parameters: Any) -> torch.optim.Optimizer:
+    first, second = parameters
+    groups = [{"params": [first], "lr": 1.0}, {"params": [second], "lr": 10.0}]
+    return torch.optim.SGD(groups, lr=1.0)
+
+
+SCORES = (5, 4, 3, 6, 7, 8)
+
+
+def two_rates(
+    folder: Path, scores: tuple[int, ...] = SCORES, stop_after: int | None = None
+) -> tuple[Trainer, Two]:
+    """Six epochs of one update; the policy's rate decays too; interrupted, or not."""
+    two = Two()
+    nn.init.zeros_(two.other.weight)
+    nn.init.zeros_(two.other.bias)
+    return Trainer(
+        algorithm=two,
+        optimizers={"policy": partial(torch.optim.SGD, lr=0.5), "critic": in_two_groups},
+        settings=StageSettings(
+            epochs=6, batch_size=1, select="score", clip=None, decay_factor=0.5, log_every=1,
+            decay_learners=("policy",),
+        ),
+        batches=Fixed(batch([8])),
+        validation=Scripted(*scores),
+        reporter=Silent(),
+        folder=folder,
+        device=torch.device("cpu"),
+        seed=1,
+        lr_schedule=Linear(slope=0.1, unit="epochs"),
+        preempted=lambda: two.updates == stop_after,
+    ), two  # fmt: skip
+
+
+def test_decays_are_of_the_chosen_learners_and_the_schedule_is_everybodys(tmp_path: Path) -> None:
+    one, two = two_rates(tmp_path)
+    one.train()
+    records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if "train/lr/policy" in r]
+    assert [r["train/lr/policy"] for r in records] == pytest.approx(
+        [
+            0.5 * s * d
+            for s, d in zip([1, 0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 0.5, *[0.25] * 3], strict=True)
+        ]
+    )
+    assert [r["train/lr/critic"] for r in records] == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5])
+    # gradients of one: each group falls by the sum of its own rates
+    assert two.other.weight.item() == pytest.approx(-4.5)
+    assert two.other.bias.item() == pytest.approx(-45)
+
+
+def test_a_resumed_stage_goes_on_at_the_rates_that_it_would_have_had(tmp_path: Path) -> None:
+    whole, one = two_rates(tmp_path / "whole")
+    whole.train()
+    stopped, _ = two_rates(tmp_path / "parts", stop_after=3)
+    with pytest.raises(Preempted):
+        stopped.train()
+    resumed, other = two_rates(tmp_path / "parts", SCORES[3:])
+    resumed.train()
+    assert resumed.decays == 2
+    assert torch.equal(one.module.weight, other.module.weight)
+    assert torch.equal(one.other.bias, other.other.bias)
+    found = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "parts")]
+    assert found[0] == found[1]
 
 
 def test_restore_puts_back_the_weights_of_the_validation_before(tmp_path: Path) -> None:
@@ -296,15 +377,12 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change(tmp_path: Path
 
 
 def test_an_absent_learner_sits_the_update_out(tmp_path: Path) -> None:
-    class Two(Mean):
-        def __init__(self) -> None:
-            super().__init__()
-            self.other = nn.Linear(1, 1)
+    class Absent(Two):
+        def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            losses = super().losses(batch, clock)
+            return {"policy": losses["policy"]}
 
-        def learners(self) -> dict[str, nn.Module]:
-            return super().learners() | {"critic": self.other}
-
-    two = Two()
+    two = Absent()
     before = two.other.weight.clone()
     Trainer(
         algorithm=two,

@@ -41,7 +41,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        """A scalar for each learner, reduced by `losses.reduce`; an absent one sits this step out.
+        """A scalar for each learner, reduced as `losses.reduce` does; an absent one sits out.
 
         A loss has a gradient with respect to its own learner's weights only.
         """

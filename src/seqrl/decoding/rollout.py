@@ -11,7 +11,10 @@ from torch import Tensor
 from seqrl.models.base import Policy
 
 Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(t, logits [A, V], prefix [A, t], rows [A]) -> tokens [A], y_t of the rows still written."""
+"""(t, logits [A, V], prefix [A, t], rows [A]) -> tokens [A], y_t of the rows still computed.
+
+What it says of a row that has ended counts for nothing.
+"""
 
 CHECK_EVERY = {"cpu": 1, "cuda": 8}
 """Steps between looks at how many rows have ended; each one waits for a CUDA device."""
@@ -44,7 +47,7 @@ def rollout(
     running = torch.ones(rows, dtype=torch.bool, device=device)
     previous = torch.full((rows,), bos, dtype=torch.long, device=device)
     state = policy.start(memory)
-    written = torch.arange(rows, device=device)  # the rows that are still computed, [A]
+    written = torch.arange(rows, device=device)  # the rows still computed, [A]
     check_every, enough = CHECK_EVERY.get(device.type, 1), FULL_ENOUGH.get(device.type, 0.0)
     for t in range(max_length):
         logits, state = policy.step(memory, state, previous)

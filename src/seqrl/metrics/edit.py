@@ -70,9 +70,9 @@ def next_hamming(
 ) -> tuple[Tensor, Tensor]:
     """As `next_edit_distance`, for the Hamming distance."""
     # One column before the prefix, which is no token, so that the empty one has its distance.
-    ids, references_after = pad(prefix, (1, 0)), pad(references, (1, 0))
+    ids, shifted = pad(prefix, (1, 0)), pad(references, (1, 0))
     masks = pad(torch.ones_like(prefix, dtype=torch.bool), (1, 0)), pad(reference_mask, (1, 0))
-    distances = _hamming(ids, masks[0], references_after, masks[1])[..., first:]  # [N, M, Q]
+    distances = _hamming(ids, masks[0], shifted, masks[1])[..., first:]  # [N, M, Q]
     steps = torch.arange(first, prefix.shape[1] + 1, device=prefix.device)
     now = _nearest(distances, reference_mask)
     beyond = reference_mask.sum(2, keepdim=True) <= steps

@@ -67,36 +67,24 @@ class MetricReward(PrefixReward):
         """
         references, mask = self._references(batch, group)
         other, candidates = self.following(prefix, references, mask, prefix.shape[1])
-        rows = torch.arange(len(prefix), device=prefix.device)
-        return self._of_words(other[:, 0], candidates[:, 0], rows, batch, group, vocabulary)
+        place, factor = self._places(references, mask, batch), self.factor(batch, group)
+        return of_words(other[:, 0], candidates[:, 0], place, factor, batch, vocabulary)
 
     def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
         references, mask = self._references(batch, trajectories.group)
         other, candidates = self.following(trajectories.targets[:, :-1], references, mask, 0)
         rows = trajectories.places // trajectories.mask.shape[1]
         other, candidates = trajectories.flat(other), trajectories.flat(candidates)
-        return self._of_words(other, candidates, rows, batch, trajectories.group, vocabulary)
+        place = self._places(references, mask, batch)[rows]
+        factor = self.factor(batch, trajectories.group)[rows]
+        return of_words(other, candidates, place, factor, batch, vocabulary)
 
-    def _of_words(
-        self,
-        other: Tensor,
-        candidates: Tensor,
-        rows: Tensor,
-        batch: Batch,
-        group: int,
-        vocabulary: int,
-    ) -> Tensor:
-        """[P, V] from what `following` says [P], [P, M, T'], of the trajectories `rows` [P]."""
-        references, mask = self._references(batch, group)
-        eos, kind = batch.specials.eos, torch.get_default_dtype()
-        # What no policy can emit goes where EOS stands, which is set afterwards.
-        place = references.masked_fill(~mask | (references == NO_TOKEN), eos)
-        factor = self.factor(batch, group)[rows].unsqueeze(1)
-        changes = (other.to(kind).unsqueeze(1) * factor).repeat(1, vocabulary)
-        candidates = candidates.to(kind).flatten(1) * factor
-        changes.scatter_reduce_(1, place.flatten(1)[rows], candidates, "amax")
-        changes[:, eos] = 0
-        return changes
+    def _places(self, references: Tensor, mask: Tensor, batch: Batch) -> Tensor:
+        """[N, M, T'], the ids of the references' tokens.
+
+        What no policy can emit goes where EOS stands.
+        """
+        return references.masked_fill(~mask | (references == NO_TOKEN), batch.specials.eos)
 
     def _values(self, trajectories: Trajectories, batch: Batch) -> Tensor:
         """[N, T], the reward of every prefix."""
@@ -113,3 +101,24 @@ class MetricReward(PrefixReward):
         if not self.match_unk:
             references = references.masked_fill(references == specials.unk, NO_TOKEN)
         return references, mask
+
+
+def of_words(
+    other: Tensor,
+    candidates: Tensor,
+    place: Tensor,
+    factor: Tensor,
+    batch: Batch,
+    vocabulary: int,
+) -> Tensor:
+    """Changes of all words [P, V]: `other` [P], or those of candidates [P, M, T'] at their ids.
+
+    place [P, M, T'] holds the ids, factor [P] is what the metric is multiplied by; 0 for EOS.
+    """
+    kind = torch.get_default_dtype()
+    factor = factor.unsqueeze(1)
+    changes = (other.to(kind).unsqueeze(1) * factor).repeat(1, vocabulary)
+    candidates = candidates.to(kind).flatten(1) * factor
+    changes.scatter_reduce_(1, place.flatten(1), candidates, "amax")
+    changes[:, batch.specials.eos] = 0
+    return changes

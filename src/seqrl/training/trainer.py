@@ -58,7 +58,7 @@ class StageSettings:
     validate_every  updates between validations; none: once an epoch
     select          the dev score that chooses the weights
     decay_factor    what the learning rates are multiplied by when `decay_patience`
-                    validations in a row brought no improvement (a tie is one); none: constant
+                    validations in a row brought no improvement (a tie is one); none: nothing
     decay_times     how often at most; the stage stops instead of the next time
     decay_learners  whose rates decay; none: everybody's
     micro_batch     sentences in memory at once; none: the whole batch
@@ -493,10 +493,12 @@ class Trainer:
 def fused(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer, its step in one pass over the weights where its class knows how to.
 
-    A factory that says itself how the step is made, by `fused` or `foreach`, has its way.
+    A factory that says itself how the step is made, by `fused`, `foreach` or `differentiable`,
+    has its way.
     """
     known = inspect.signature(factory).parameters
-    if all(name in known and known[name].default is None for name in ("fused", "foreach")):
+    silent = all(name in known and known[name].default is None for name in ("fused", "foreach"))
+    if silent and known["differentiable"].default is False:
         return factory(parameters, fused=True)  # type: ignore[call-arg]
     return factory(parameters)
 
