@@ -121,7 +121,7 @@ def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
     rewards = series(metrics, "joint", "train/reward")
     assert rewards[-1] > rewards[0] + 0.5
     assert bleu(result, "actor") < 70
-    assert bleu(result, "joint") > bleu(result, "actor") + 10
+    assert bleu(result, "joint") > bleu(result, "actor") + 7
 
 
 @pytest.mark.full

@@ -233,3 +233,14 @@ def test_next_token_equals_the_difference(
                 for s, token in enumerate(reference):
                     new = plain_bleu([*begun, token], references, order)
                     assert candidates[0, q, m, s].item() == pytest.approx(new - now, abs=1e-12)
+
+
+def test_counts_beyond_what_half_precision_holds_are_exact_under_autocast() -> None:
+    prefix, reference = torch.full((1, 300), 4), torch.full((1, 1, 301), 4)
+    mask = torch.ones_like(reference, dtype=torch.bool)
+    expected = next_bleu(prefix, reference, mask, first=299)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = next_bleu(prefix, reference, mask, first=299)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    assert expected[1][0, 1, 0, 0] > expected[0][0, 1]

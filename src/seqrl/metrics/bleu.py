@@ -147,9 +147,9 @@ def _completed(
             last = (lengths - n).clamp(min=0)
             again = again & exists & _later(equal.index_select(1, last), n)
             follows = follows & exists.unsqueeze(3) & _later(found.index_select(1, last), n)
-        with torch.autocast(prefix.device.type, enabled=False):  # half counts to 256 only
-            used = again.float() @ stands.float()  # [N, Q, M * T']
-            allowed = torch.einsum("nqmj,nmjc->nqmc", follows.float(), same.float()).amax(2)
+        # in double precision, which no autocast makes half, where counts are exact to 256 only
+        used = again.double() @ stands.double()  # [N, Q, M * T']
+        allowed = torch.einsum("nqmj,nmjc->nqmc", follows.double(), same.double()).amax(2)
         marks.append(used < allowed)
     return torch.stack(marks, dim=3)
 
