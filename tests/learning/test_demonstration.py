@@ -16,7 +16,7 @@ from seqrl.tracking.metrics_log import read_metrics
 pytestmark = [pytest.mark.learning, pytest.mark.full]
 
 
-def test_the_reward_helps_an_actor_that_likelihood_no_longer_helps(tmp_path: Path) -> None:
+def test_the_reward_does_not_harm_an_actor_that_likelihood_no_longer_helps(tmp_path: Path) -> None:
     settings = ["algorithm=erac", f"outputs={tmp_path}", "device=cpu", "tracker=none"]
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         config = plain(compose(config_name="train", overrides=settings))
