@@ -217,7 +217,7 @@ class CriticTraining(Algorithm):
         sentences = batch.total * trajectories.group
         loss, error = self.evaluation.loss(values, targets, counted, sentences, learned)
         if counted is not trajectories:
-            values = trajectories.flat(counted.padded(values))
+            values = values[counted.flat(trajectories.mask)]
             error = torch.where(trajectories.mask, error, 0.0)
         return Judgement(trajectories, log_pi, rewards, values, error, loss)
 
