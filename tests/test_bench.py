@@ -13,9 +13,17 @@ from typing import Any
 import pytest
 import torch
 
-from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining, propose
+from seqrl.algorithms.actor_critic import (
+    ActorCritic,
+    CriticTraining,
+    features_along,
+    log_distributions,
+    propose,
+)
+from seqrl.algorithms.critics import chosen
 from seqrl.algorithms.likelihood import MLE
 from seqrl.models.lstm import LSTM
+from seqrl.models.recorded import Said
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
 from seqrl.types import Batch, Clock, Specials
@@ -79,20 +87,23 @@ def test_the_plain_critics_loss_and_the_plain_actors_are_ours(bench: Any) -> Non
         proposal = Sampling(samples=samples, extra_length=3)
         common = {"policy": policy, "critic": critic, "reward": reward, "proposal": proposal}
         ours = CriticTraining(**common, **settings, form="released")
-        trajectories, logits = propose(policy, proposal, batch, Clock(seed=4))
-        judged = ours.judge(batch, trajectories, logits)
-        log_p = trajectories.padded(torch.log_softmax(logits, -1))
+        trajectories, memory = propose(policy, proposal, batch, Clock(seed=4))
+        features = features_along(trajectories, policy, proposal, memory)
+        log_pi = log_distributions(policy, features)
+        judged = ours.judge(batch, trajectories, Said.of(log_pi))
+        log_p = trajectories.padded(log_pi)
         loss, values = plain._judge(
             batch, trajectories.targets, trajectories.mask, log_p.detach(), samples
         )
         torch.testing.assert_close(loss, judged.loss, rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(trajectories.flat(values), judged.values)
+        taken = chosen(trajectories.flat(values), trajectories)
+        torch.testing.assert_close(taken, trajectories.flat(judged.taken))
         rewards = importlib.import_module("plain").increments(
             trajectories.targets, batch.target.repeat_interleave(samples, 0), batch
         )
         torch.testing.assert_close(rewards, judged.rewards, rtol=0, atol=1e-5)
     joint = ActorCritic(**common, **settings, lambda_mle=0.0)
-    signal = joint.signal(judged.values.detach(), judged.log_pi)
+    signal = joint.signal(joint.values(judged, batch), log_pi)
     plain_signal = (values - plain.tau * log_p).detach()
     torch.testing.assert_close(trajectories.flat(plain_signal), signal)
 

@@ -40,6 +40,12 @@ from seqrl.tracking.progress import resident_bytes
 from seqrl.training.trainer import fused
 from seqrl.types import Batch, Clock
 
+ASKED = (
+    *("encode", "features", "project", "log_probs"),
+    *("chosen", "expected", "expected_signal", "spread"),
+)
+"""What networks are asked for."""
+
 PHASES = ("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
 PLAIN = {"mle": "mle", "critic": "evaluation", "joint": "joint"}
 """By the stage whose updates they are, the plain ones."""
@@ -114,7 +120,7 @@ class Ours:
         """Tell the stopwatch whose calls are what."""
         watch, own = self.stopwatch.watch, vars(self.algorithm)
         for name, network in networks.items():
-            for method in ("encode", "features", "project"):
+            for method in ASKED:
                 if name == "policy":
                     watch(network, method, "score", within="sample")
                 else:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+AT_ONCE = 1 << 20
+"""Logits whose entropy is computed at once: what fits into a cache takes half the time."""
+
 
 def reduce(values: Tensor, mask: Tensor, sentences: int) -> Tensor:
     """(1/B) sum over n, t of the values [N, T] where `mask` [N, T] is true; B = `sentences`."""
@@ -71,3 +74,13 @@ def expectation(probabilities: Tensor, values: Tensor) -> Tensor:
     with torch.autocast(probabilities.device.type, enabled=False):  # or the sum is in half
         expected: Tensor = torch.linalg.vecdot(probabilities, values.to(probabilities.dtype))
     return expected
+
+
+@torch.no_grad()
+def entropies_of(logits: Tensor) -> Tensor:
+    """-sum_w p log p in nats [...] of the distributions with logits [..., V]."""
+    rows = max(1, AT_ONCE // logits.shape[-1])
+    kind = torch.promote_types(logits.dtype, torch.float32)
+    parts = torch.split(logits.flatten(0, -2), rows)
+    found = [entropy(torch.log_softmax(part, dim=-1, dtype=kind)) for part in parts]
+    return torch.cat(found).view(logits.shape[:-1])

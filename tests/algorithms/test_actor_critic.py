@@ -14,12 +14,14 @@ from seqrl.algorithms.actor_critic import (
     ActorCritic,
     CriticTraining,
     PolicyEvaluation,
-    action_values,
+    features_along,
     propose,
 )
+from seqrl.algorithms.critics import action_values, chosen
 from seqrl.algorithms.likelihood import MLE
 from seqrl.losses import entropy, expected_signal
 from seqrl.models.lstm import LSTM
+from seqrl.models.recorded import Said
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import PrefixReward, Reward
 from seqrl.rewards.bleu import BleuReward
@@ -211,7 +213,8 @@ def test_zero_temperature_is_the_actor_critic_to_the_bit() -> None:
     batch, clock = batch_of(REFERENCES), Clock(seed=2)
     learner = algorithm(tau=0.0, lambda_mle=0.0)
     losses = learner.losses(batch, clock)
-    trajectories, logits = propose(learner.policy, learner.proposal, batch, clock)
+    trajectories, memory = propose(learner.policy, learner.proposal, batch, clock)
+    logits = features_along(trajectories, learner.policy, learner.proposal, memory)
     values = action_values(learner.evaluation.critic, batch, trajectories).detach()
     expected = -expected_signal(logits, values).sum() / 10
     assert torch.equal(losses["policy"], expected)
@@ -224,7 +227,8 @@ def test_zero_temperature_is_the_actor_critic_to_the_bit() -> None:
     targets[:, :-1] += trajectories.padded(state_values)[:, 1:]
     mask = trajectories.mask
     taken = values.gather(-1, trajectories.targets[mask].unsqueeze(-1)).squeeze(-1)
-    found, _ = learner.evaluation.loss(values, targets, trajectories, 10)
+    spread = values.var(-1, correction=0) * SIZE
+    found = learner.evaluation.loss(taken - targets[mask], spread, 10)
     assert found.item() == pytest.approx(losses["critic"].item(), abs=1e-12)
     assert (taken - targets[mask]).square().sum().item() > 0
 
@@ -243,13 +247,11 @@ def test_exact_values_are_the_fixed_point_of_policy_evaluation(tau: float) -> No
     mask = trajectories.mask
     log_pi = torch.log_softmax(policy.table[4][nodes_of(trajectories.inputs)].detach(), -1)[mask]
     gains = reward.increments(trajectories, batch)
-    targets = learner.evaluation.targets(batch, trajectories, gains, log_pi)
+    targets = learner.evaluation.targets(batch, trajectories, gains, Said.of(log_pi))
     values = action_values(learner.evaluation.critic, batch, trajectories)
     taken = values.gather(-1, trajectories.targets[mask].unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(targets[mask], taken, rtol=0, atol=1e-9)
     assert (targets[~mask] == 0).all()
-    _, error = learner.evaluation.loss(values, targets, trajectories, 1)
-    assert error.abs().max().item() == pytest.approx(0, abs=1e-9)
 
 
 def targets_of(learner: Any, rows: list[tuple[int, ...]], batch: Batch) -> tuple[Tensor, Tensor]:
@@ -257,7 +259,7 @@ def targets_of(learner: Any, rows: list[tuple[int, ...]], batch: Batch) -> tuple
     logits = learner.policy.table[batch.source[0, 0]][nodes_of(trajectories.inputs)].detach()
     gains = learner.reward.increments(trajectories, batch)
     log_pi = torch.log_softmax(logits, -1)[trajectories.mask]
-    return learner.evaluation.targets(batch, trajectories, gains, log_pi), gains
+    return learner.evaluation.targets(batch, trajectories, gains, Said.of(log_pi)), gains
 
 
 def test_the_last_target_is_the_last_reward() -> None:
@@ -370,7 +372,11 @@ def critic_loss(
 ) -> tuple[Tensor, Tensor]:
     """Of ROW, from values [1, 3, 3] at all its places, of which the loss takes what it counts."""
     counted = evaluation.counted(ROW)
-    return evaluation.loss(counted.flat(values), targets, counted, sentences)
+    evaluation.critic.target_size = 3
+    found = counted.flat(values)
+    error = chosen(found, counted) - counted.flat(targets)
+    spread = (found - found.mean(-1, keepdim=True)).square().sum(-1)
+    return evaluation.loss(error, spread, sentences), counted.padded(error)
 
 
 # temporal differences 2 - 5 = -3 and 3 - 1 = 2, at padding 2 - 0;
@@ -456,7 +462,8 @@ def test_what_a_critic_makes_of_samples_number_by_number(
     rows, batch = [(4, EOS), (5, 6, 4, EOS)], batch_of([(4, 5, EOS)])
     drawn = trajectories_of(rows, group=2)
     logits = learner.policy.table[4][nodes_of(drawn.inputs)].detach()
-    judged = learner.judge(batch, drawn, drawn.flat(logits))
+    said = Said.of(torch.log_softmax(drawn.flat(logits), -1))
+    judged = learner.judge(batch, drawn, said)
 
     def values(table: Tensor, n: int, t: int) -> Tensor:
         node = nodes_of(drawn.inputs)[n, t]
@@ -477,7 +484,7 @@ def test_what_a_critic_makes_of_samples_number_by_number(
             error = found[token].item() - target
             assert judged.error[n, t].item() == pytest.approx(error if inside else 0, abs=1e-9)
             if inside:
-                tokens.append(found)
+                tokens.append(found[drawn.targets[n, t]])
             if inside or not mask_padding:
                 learned = fast[4, nodes_of(drawn.inputs)[n, t]]
                 spread = (learned - learned.mean()).square().sum().item()
@@ -485,7 +492,8 @@ def test_what_a_critic_makes_of_samples_number_by_number(
                 loss += error**2 / (2 if halved else 1)
                 loss += 0.3 * spread / (SIZE - 1 if halved else 1)
     assert judged.loss.item() == pytest.approx(loss / 2, abs=1e-9)
-    torch.testing.assert_close(judged.values.detach(), torch.stack(tokens), rtol=0, atol=1e-9)
+    found = judged.taken[drawn.mask]
+    torch.testing.assert_close(found, torch.stack(tokens), rtol=0, atol=1e-9)
 
 
 # The target network
@@ -668,9 +676,11 @@ def test_losses_of_the_whole_objective_by_hand() -> None:
         critic_loss += 0.2 * ((q - q.mean()) ** 2).sum().item()
     assert losses["policy"].item() == pytest.approx(expected, abs=1e-9)
     assert losses["critic"].item() == pytest.approx(critic_loss, abs=1e-9)
-    assert learner.metrics()["q_max"].item() == pytest.approx(
-        max(critic[4, NODE[y[:t]]].max().item() for t in range(3))
-    )
+    taken = [critic[4, NODE[y[:t]], token].item() for t, token in enumerate(y)]
+    assert learner.metrics()["q_min"].item() == pytest.approx(min(taken))
+    assert learner.metrics()["q_max"].item() == pytest.approx(max(taken))
+    spreads = [critic[4, NODE[y[:t]]].var(correction=0).item() for t in range(3)]
+    assert learner.metrics()["q_spread"].item() == pytest.approx((sum(spreads) / 3) ** 0.5)
 
 
 def test_dev_error_is_the_summed_temporal_difference_and_the_tokens() -> None:

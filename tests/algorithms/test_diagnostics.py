@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqrl.algorithms import diagnostics
+from seqrl import losses
 from seqrl.algorithms.base import WeightedLikelihood
 from seqrl.algorithms.diagnostics import (
     effective_samples,
-    entropies_of,
     repeat_rate,
     trajectory_metrics,
 )
 from seqrl.algorithms.likelihood import MLE
+from seqrl.losses import entropies_of
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import Reward
 from seqrl.types import Batch, Clock, Trajectories
@@ -148,7 +148,7 @@ def test_effective_samples_are_a_mean_over_sources() -> None:
 def test_entropies_do_not_depend_on_how_many_are_computed_at_once(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnostics, "AT_ONCE", at_once)
+    monkeypatch.setattr(losses, "AT_ONCE", at_once)
     logits = policy_table(3, rows=5).requires_grad_()
     pi = torch.softmax(logits, -1)
     found = entropies_of(logits)

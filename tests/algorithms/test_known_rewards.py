@@ -11,13 +11,13 @@ from torch import Tensor
 from seqrl.algorithms.actor_critic import (
     ActorCritic,
     CriticTraining,
-    PolicyEvaluation,
-    action_values,
     with_rewards,
 )
+from seqrl.algorithms.critics import action_values, chosen
 from seqrl.models.lstm import LSTM
+from seqrl.models.recorded import Said
 from seqrl.proposals.sampling import Sampling
-from seqrl.rewards.base import PrefixReward
+from seqrl.rewards.base import Changes, PrefixReward
 from seqrl.rewards.bleu import BleuReward
 from seqrl.rewards.edit import EditReward
 from seqrl.types import Batch, Clock, Specials, Trajectories, shift_right
@@ -77,7 +77,7 @@ def learner(kind: type[CriticTraining], reward: PrefixReward, **settings: Any) -
 def test_increments_of_all_words_at_all_steps(reward: PrefixReward) -> None:
     """Those of the chosen words are the rewards; the others what choosing them would have given."""
     samples = trajectories()
-    ahead = samples.padded(reward.lookaheads(samples, BATCH, V))
+    ahead = samples.padded(reward.lookaheads(samples, BATCH, V).dense(V))
     rewards = reward.increments(samples, BATCH)
     taken = ahead.gather(-1, samples.targets.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(torch.where(samples.mask, taken, 0.0), rewards, rtol=0, atol=1e-6)
@@ -98,12 +98,31 @@ def test_increments_of_all_words_at_all_steps(reward: PrefixReward) -> None:
 
 
 def test_the_future_after_eos_is_zero() -> None:
-    future = torch.randn(4, 7, V)
-    known = torch.randn(4, 7, V)
+    future = torch.randn(4, V)
+    words = torch.tensor([[4, 5, EOS], [4, 4, EOS], [8, 6, EOS], [EOS, EOS, EOS]])
+    gains = torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 5.0], [0.5, 0.25, 0.0], [7.0, 7.0, 7.0]])
+    known = Changes(torch.tensor([0.1, 0.2, 0.3, 0.4]), words, gains)
     values = with_rewards(future, known, BATCH)
-    assert torch.equal(values[..., EOS], known[..., EOS])
+    assert values[:, EOS].tolist() == [3.0, 5.0, 0.0, 7.0]
     others = [w for w in range(V) if w != EOS]
-    assert torch.equal(values[..., others], (future + known)[..., others])
+    expected = (future + known.dense(V))[..., others]
+    torch.testing.assert_close(values[..., others], expected, rtol=0, atol=0)
+
+
+def test_increments_of_all_words_by_the_few_that_differ() -> None:
+    words = torch.tensor([[4, 5, EOS], [4, 4, EOS]])
+    gains = torch.tensor([[1.0, 2.0, 0.0], [3.0, 3.0, 0.0]])
+    known = Changes(torch.tensor([-1.0, 0.5]), words, gains)
+    dense = torch.tensor([[-1.0, -1, -1, 0, 1, 2, -1, -1, -1], [0.5, 0.5, 0.5, 0, 3] + [0.5] * 4])
+    assert torch.equal(known.dense(V), dense)
+    assert torch.equal(known.of(torch.tensor([5, 4])), torch.tensor([2.0, 3.0]))
+    assert torch.equal(known.of(torch.tensor([EOS, 8])), torch.tensor([0.0, 0.5]))
+    more = torch.tensor([1.0, 2.0])
+    assert torch.equal(known.plus(more).dense(V), dense + more.unsqueeze(1))
+    p = torch.softmax(torch.randn(2, V), -1)
+    torch.testing.assert_close(known.expected(p), (p * dense).sum(-1))
+    values = torch.randn(2, V)
+    torch.testing.assert_close(known.added_to(values), values + dense)
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.3])
@@ -115,7 +134,8 @@ def test_targets_are_those_of_a_critic_with_the_same_values(tau: float) -> None:
     log_pi = torch.log_softmax(torch.randn(len(samples), samples.targets.shape[1], V), -1)
     rewards = reward.increments(samples, BATCH)
     known = reward.lookaheads(samples, BATCH, V)
-    found = evaluation.targets(BATCH, samples, rewards, samples.flat(log_pi), known)
+    said = Said.of(samples.flat(log_pi))
+    found = evaluation.targets(BATCH, samples, rewards, said, known)
     future = action_values(evaluation.target_critic(), BATCH, samples)
     values = samples.padded(with_rewards(future, known, BATCH))
     for row, tokens in enumerate(ROWS):
@@ -131,8 +151,8 @@ def test_the_error_has_no_reward_in_it_and_the_penalty_is_on_the_future() -> Non
     """Q - Qhat = F(y_t) - E_pi[...]: at the last step F(EOS) = 0 = the target's future."""
     algorithm = learner(CriticTraining, REWARDS[0], known_rewards=True, lambda_var=0.5)
     samples = trajectories()
-    logits = torch.randn(int(samples.mask.sum()), V)
-    judged = algorithm.judge(BATCH, samples, logits)
+    log_pi = torch.log_softmax(torch.randn(int(samples.mask.sum()), V), -1)
+    judged = algorithm.judge(BATCH, samples, Said.of(log_pi))
     for row, tokens in enumerate(ROWS):
         assert judged.error[row, len(tokens) - 1].item() == pytest.approx(0, abs=1e-6)
     future = action_values(algorithm.evaluation.critic, BATCH, samples)
@@ -149,31 +169,21 @@ def test_a_flat_future_ranks_words_by_their_increments() -> None:
         for parameter in algorithm.evaluation.critic.output.parameters():  # type: ignore[union-attr]
             parameter.zero_()
     samples = trajectories()
-    logits = torch.zeros(int(samples.mask.sum()), V)
-    judged = algorithm.judge(BATCH, samples, logits)
-    known = REWARDS[0].lookaheads(samples, BATCH, V)
-    torch.testing.assert_close(judged.values, known, rtol=0, atol=0)
+    log_pi = torch.full((int(samples.mask.sum()), V), 1 / V).log()
+    judged = algorithm.judge(BATCH, samples, Said.of(log_pi))
+    known = REWARDS[0].lookaheads(samples, BATCH, V).dense(V)
+    torch.testing.assert_close(algorithm.values(judged, BATCH), known, rtol=0, atol=0)
 
 
-def test_both_kinds_of_critic_agree_on_the_last_word() -> None:
-    """Forms differ in what is learned, not in the problem: with F = Q - r all losses but the
-    penalty are equal."""
+def test_the_value_of_a_token_is_its_increment_and_its_future() -> None:
+    algorithm = learner(CriticTraining, REWARDS[0], known_rewards=True)
     samples = trajectories()
-    reward = REWARDS[0]
-    known = reward.lookaheads(samples, BATCH, V)
-    future = torch.randn(len(known), V)
-    values = with_rewards(future, known, BATCH)
-    targets = torch.randn(len(samples), samples.targets.shape[1])
-
-    def evaluation(known_rewards: bool) -> PolicyEvaluation:
-        return PolicyEvaluation(
-            critic=network(), tau=0.0, beta=1.0, lambda_var=0.0, form="paper",
-            mask_padding=True, known_rewards=known_rewards,
-        )  # fmt: skip
-
-    plain, _ = evaluation(False).loss(values, targets, samples, 4)
-    split, _ = evaluation(True).loss(values, targets, samples, 4, future)
-    assert plain.item() == split.item()
+    critic = algorithm.evaluation.critic
+    values = with_rewards(
+        action_values(critic, BATCH, samples), REWARDS[0].lookaheads(samples, BATCH, V), BATCH
+    )
+    judged = algorithm.judge(BATCH, samples, Said.of(torch.full((len(values), V), 1 / V).log()))
+    torch.testing.assert_close(samples.flat(judged.taken), chosen(values, samples))
 
 
 def test_an_update_with_known_rewards_moves_both_learners() -> None:

@@ -112,7 +112,7 @@ def test_a_term_is_the_mixture_of_likelihood_and_negative_cross_entropy(
     targets = distributions(tuple(shape))
     terms = mixed_terms(scored, c, lambda places: targets[batch.target_mask][places])
     log_p = torch.zeros(*shape, SIZE).double()
-    log_p[batch.target_mask] = torch.log_softmax(scored.logits.detach(), -1)
+    log_p[batch.target_mask] = torch.log_softmax(scored.logits().detach(), -1)
     for b, y in enumerate(REFERENCES):
         for t, token in enumerate(y):
             part = c[b, t] if isinstance(c, Tensor) else c
@@ -127,10 +127,10 @@ def test_the_gradient_is_the_policy_less_the_mixed_target() -> None:
     targets = distributions(tuple(batch.target.shape)).requires_grad_()
     mask = batch.target_mask
     terms = mixed_terms(scored, c, lambda places: targets[mask][places])
-    (found,) = torch.autograd.grad(-terms[mask].sum(), scored.logits, retain_graph=True)
+    (found,) = torch.autograd.grad(-terms[mask].sum(), scored.features, retain_graph=True)
     onehot = torch.nn.functional.one_hot(batch.target, SIZE)
     mixed = (1 - c).unsqueeze(-1) * onehot + c.unsqueeze(-1) * targets.detach()
-    expected = torch.softmax(scored.logits, -1) - mixed[mask]
+    expected = torch.softmax(scored.logits(), -1) - mixed[mask]
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-12)
     (none,) = torch.autograd.grad(terms.sum(), targets, allow_unused=True)
     assert none is None
@@ -145,7 +145,7 @@ def test_no_share_is_the_plain_term_to_the_bit(share: float | Tensor, kind: torc
     terms = mixed_terms(scored, share, lambda places: targets[batch.target_mask][places])
     assert torch.equal(terms, scored.log_probs)
     gradients = [
-        torch.autograd.grad(values.sum(), scored.logits, retain_graph=True)[0]
+        torch.autograd.grad(values.sum(), scored.features, retain_graph=True)[0]
         for values in (terms, scored.log_probs)
     ]
     assert torch.equal(*gradients)
@@ -171,8 +171,8 @@ def test_distributions_are_asked_for_only_where_they_count() -> None:
 
 def test_half_precision_logits_are_summed_in_single_precision() -> None:
     scored, batch = scored_on(TabularPolicy(free_table(0).float()))
-    halved = replace(scored, logits=scored.logits.bfloat16())
-    exact = replace(scored, logits=halved.logits.float())
+    halved = replace(scored, features=scored.features.bfloat16())
+    exact = replace(scored, features=halved.features.float())
     targets = distributions(tuple(batch.target.shape)).float()
     for share in (0.5, torch.full(batch.target.shape, 0.5)):
         found, expected = (
@@ -180,7 +180,7 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
             for one in (halved, exact)
         )
         assert torch.equal(found, expected)
-    logits = halved.logits.detach()
+    logits = halved.logits().detach()
     assert torch.equal(tempered(logits, 0.7), torch.softmax(logits.float() / 0.7, -1))
     assert tempered(logits.double(), 0.7).dtype == torch.float64
 

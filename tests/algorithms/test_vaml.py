@@ -161,8 +161,8 @@ def test_the_product_of_a_sequences_token_targets_is_its_payoff_probability(tau:
     scored = algorithm.scored(batch, Clock())
     terms = algorithm.terms(scored, batch)
     mask = scored.trajectories.mask
-    (slope,) = torch.autograd.grad(terms[mask].sum(), scored.logits)
-    targets = (slope + torch.softmax(scored.logits, -1)).detach()
+    (slope,) = torch.autograd.grad(terms[mask].sum(), scored.features)
+    targets = (slope + torch.softmax(scored.logits(), -1)).detach()
     taken = targets.gather(-1, scored.trajectories.targets[mask].unsqueeze(-1)).squeeze(-1)
     found = torch.where(mask, scored.trajectories.padded(taken), 1.0).prod(1)
     expected = torch.softmax(RETURNS / tau, 1).flatten()
@@ -330,9 +330,17 @@ def test_dev_losses_and_reported_numbers() -> None:
     assert found["nll"][1].item() == 9
     metrics = algorithm.metrics()
     assert metrics["td_error"].item() == pytest.approx(sum(errors) / len(errors))
-    visited = critic.table[[4, 5, 6]][:, [NODE[p] for p in PREFIXES]][..., [UNK, EOS, *WORDS]]
-    assert metrics["q_max"].item() == visited.max().item()
-    assert metrics["q_min"].item() == visited.min().item()
+    visited = [
+        (critic.table[row, NODE[y[:t]]], token)
+        for row in ROWS
+        for y in SEQUENCES
+        for t, token in enumerate(y)
+    ]
+    taken = [values[token].item() for values, token in visited]
+    assert metrics["q_max"].item() == max(taken)
+    assert metrics["q_min"].item() == min(taken)
+    spread = sum(values[[UNK, EOS, *WORDS]].var(correction=0) for values, _ in visited)
+    assert metrics["q_spread"].item() == pytest.approx((spread / len(visited)).sqrt().item())
     assert metrics["reward"].item() == pytest.approx(RETURNS.mean().item())
     log_p = [
         torch.log_softmax(critic.table[row, NODE[y[:t]]] / TAU, 0)

@@ -24,13 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
-from seqrl.algorithms.critics import action_values, chosen, delayed, follow
+from seqrl.algorithms.critics import action_features, delayed, follow
 from seqrl.algorithms.diagnostics import trajectory_metrics
-from seqrl.losses import entropy, expectation, expected_signal
+from seqrl.losses import at_least_single
 from seqrl.models.base import Policy, dropout, repeat
+from seqrl.models.recorded import Recorded, Said
 from seqrl.proposals.sampling import Sampling
 from seqrl.ranges import require
-from seqrl.rewards.base import Reward, incremental
+from seqrl.rewards.base import Changes, Reward, incremental
 from seqrl.types import Batch, Clock, Trajectories
 
 FORMS = ("paper", "released")
@@ -40,18 +41,24 @@ FORMS = ("paper", "released")
 class Judgement:
     """Samples, and what a critic makes of them.
 
-    log_pi   [P, V]  log pi(. | y_<t) at every token, detached
-    rewards  [N, T]  r_t
-    values   [P, V]  Q(y_<t, .) at every token, with gradient
-    error    [N, T]  Q(y_<t, y_t) - Qhat_t, detached, zero at padding
-    loss             the critic's
+    said              what the policy says of all words at every token
+    rewards   [N, T]  r_t
+    known             the increments of all words, where the critic is given them
+    features  [P, H]  the critic's, of which it makes its values of all words
+    taken     [N, T]  Q(y_<t, y_t), zero at padding
+    error     [N, T]  Q(y_<t, y_t) - Qhat_t, zero at padding
+    spread    scalar  the mean variance over words of what the network says
+    loss              the critic's, with gradient; all others are without
     """
 
     trajectories: Trajectories
-    log_pi: Tensor
+    said: Said
     rewards: Tensor
-    values: Tensor
+    known: Changes | None
+    features: Tensor
+    taken: Tensor
     error: Tensor
+    spread: Tensor
     loss: Tensor
 
 
@@ -114,48 +121,43 @@ class PolicyEvaluation:
         batch: Batch,
         trajectories: Trajectories,
         rewards: Tensor,
-        log_pi: Tensor,
-        known: Tensor | None = None,
+        said: Said,
+        known: Changes | None = None,
     ) -> Tensor:
-        """Qhat [N, T] (eq. 19), from the policy's log pi(. | y_<t) [P, V] at every token.
+        """Qhat [N, T] (eq. 19), from what the policy says at every token.
 
-        known  [P, V], the increments of all words, where the critic is given them
+        known  the increments of all words, where the critic is given them
         """
         with torch.no_grad():
-            values = action_values(self.target_critic(), batch, trajectories)
-            if known is not None:
-                values = with_rewards(values, known, batch)
-            state_values = expectation(log_pi.exp(), values)  # [P]
+            target = self.target_critic()
+            features = action_features(target, batch, trajectories)
+            state_values = target.expected(features, said.pi)  # [P]
+            if known is not None:  # sum_w pi(w) [r(w) + F(w)], F(EOS) = 0
+                eos = batch.specials.eos
+                ended = target.chosen(features, torch.full_like(trajectories.places, eos))
+                state_values = state_values - said.pi[:, eos] * ended + known.expected(said.pi)
             if self.tau:
-                state_values = state_values + self.tau * entropy(log_pi)
+                state_values = state_values + self.tau * said.entropies
             state_values = trajectories.padded(state_values)
             next_values = torch.cat(
                 [state_values[:, 1:], torch.zeros_like(state_values[:, :1])], dim=1
             )
             return rewards + next_values
 
-    def loss(
-        self,
-        values: Tensor,
-        targets: Tensor,
-        counted: Trajectories,
-        sentences: int,
-        learned: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """The critic's loss, and its temporal differences [N, T] where they count.
+    def loss(self, error: Tensor, spread: Tensor, sentences: int) -> Tensor:
+        """The critic's loss.
 
-        values [P, V] at the counted places, targets [N, T]; `sentences` counts N's, K for each
-        source; learned [P, V] is what the penalty is on, if not the values.
+        error [P], Q(y_<t, y_t) - Qhat_t, and spread [P], sum_w (Q - mean_w Q)^2, at the places
+        that count; `sentences` counts N's, K for each source.
         """
-        error = chosen(values, counted) - counted.flat(targets)
-        released = self.form == "released"
-        terms = error.square() * (0.5 if released else 1.0)
+        if self.form == "released":
+            terms = 0.5 * error.square()
+            spread = spread / (self.critic.target_size - 1)
+        else:
+            terms = error.square()
         if self.lambda_var:
-            spread = (values if learned is None else learned).var(-1)
-            if not released:
-                spread = spread * (values.shape[-1] - 1)
             terms = terms + self.lambda_var * spread
-        return terms.sum() / sentences, counted.padded(error.detach())
+        return terms.sum() / sentences
 
     def follow(self) -> None:
         """phibar <- beta phi + (1 - beta) phibar."""
@@ -201,41 +203,59 @@ class CriticTraining(Algorithm):
         return {"critic": self.evaluation.critic}
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        with torch.no_grad():
-            trajectories, logits = propose(self.policy, self.proposal, batch, clock)
-        judged = self.judge(batch, trajectories, logits)
+        judged = self.judge(batch, *self.samples(batch, clock))
         self._metrics = diagnostics(judged, batch)
         return {"critic": judged.loss}
 
-    def judge(self, batch: Batch, trajectories: Trajectories, logits: Tensor) -> Judgement:
-        """What the critic makes of samples, from the policy's logits [P, V] of their tokens."""
+    @torch.no_grad()
+    def samples(self, batch: Batch, clock: Clock) -> tuple[Trajectories, Said]:
+        """Samples, and what the policy says at their tokens, which it usually said as it wrote."""
+        recorded = Recorded(self.policy)
+        trajectories, memory = propose(recorded, self.proposal, batch, clock)
+        said = recorded.said(trajectories)
+        if said is None:
+            features = features_along(trajectories, self.policy, self.proposal, memory)
+            said = Said.of(log_distributions(self.policy, features))
+        return trajectories, said
+
+    def judge(self, batch: Batch, trajectories: Trajectories, said: Said) -> Judgement:
+        """What the critic makes of samples."""
         rewards = self.reward.increments(trajectories, batch)
-        log_pi = torch.log_softmax(logits.detach(), dim=-1)
+        critic, known = self.evaluation.critic, None
+        if self.evaluation.known_rewards:
+            known = self.reward.lookaheads(trajectories, batch, critic.target_size)
         counted = self.evaluation.counted(trajectories)
-        learned, known, values = self.values(batch, trajectories, counted)
-        targets = self.evaluation.targets(batch, trajectories, rewards, log_pi, known)
-        sentences = batch.total * trajectories.group
-        loss, error = self.evaluation.loss(values, targets, counted, sentences, learned)
+        features = action_features(critic, batch, counted)
+        taken = self.taken(features, counted, rewards, batch)
+        targets = self.evaluation.targets(batch, trajectories, rewards, said, known)
+        error, spread = taken - counted.flat(targets), critic.spread(features)
+        loss = self.evaluation.loss(error, spread, batch.total * trajectories.group)
+        features, error, taken = features.detach(), error.detach(), taken.detach()
+        spread = spread.detach().mean() / critic.target_size
         if counted is not trajectories:
-            values = values[counted.flat(trajectories.mask)]
-            error = torch.where(trajectories.mask, error, 0.0)
-        return Judgement(trajectories, log_pi, rewards, values, error, loss)
+            features = features[counted.flat(trajectories.mask)]
+        return Judgement(
+            trajectories,
+            said,
+            rewards,
+            known,
+            features,
+            torch.where(trajectories.mask, counted.padded(taken), 0.0),
+            torch.where(trajectories.mask, counted.padded(error), 0.0),
+            spread,
+            loss,
+        )
 
-    def values(
-        self, batch: Batch, trajectories: Trajectories, counted: Trajectories
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """What the network says, the known increments if it is given them, and Q.
-
-        All are [P, V]: the first and the last at the counted places, the increments at tokens.
-        """
-        learned = action_values(self.evaluation.critic, batch, counted)
+    def taken(
+        self, features: Tensor, trajectories: Trajectories, rewards: Tensor, batch: Batch
+    ) -> Tensor:
+        """Q(y_<t, y_t) [P] of the tokens, from the critic's features [P, H] of them."""
+        tokens = trajectories.flat(trajectories.targets)
+        learned = self.evaluation.critic.chosen(features, tokens)
         if not self.evaluation.known_rewards:
-            return learned, None, learned
-        known = self.reward.lookaheads(trajectories, batch, learned.shape[-1])
-        everywhere = known
-        if counted is not trajectories:
-            everywhere = counted.flat(trajectories.padded(known))
-        return learned, known, with_rewards(learned, everywhere, batch)
+            return learned
+        future = torch.where(tokens == batch.specials.eos, 0.0, learned)
+        return future + trajectories.flat(rewards)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
@@ -245,14 +265,13 @@ class CriticTraining(Algorithm):
         value, G_t = sum_{k>=t} r_k + tau sum_{k>t} H_k being the return of the sample: a small
         TD error with a large bias is a critic whose target network has not caught up.
         """
-        judged = self.judge(batch, *propose(self.policy, self.proposal, batch, clock))
+        judged = self.judge(batch, *self.samples(batch, clock))
         mask = judged.trajectories.mask
         tokens = mask.sum()
-        later = judged.trajectories.padded(entropy(judged.log_pi)) * self.evaluation.tau
+        later = judged.trajectories.padded(judged.said.entropies) * self.evaluation.tau
         later = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], dim=1)
         returns = (judged.rewards + later).flip(1).cumsum(1).flip(1)
-        taken = chosen(judged.values, judged.trajectories)
-        gap = taken - judged.trajectories.flat(returns)
+        gap = judged.trajectories.flat(judged.taken - returns)
         return {
             "td_error": (judged.error.abs().sum(), tokens),
             "return_bias": (gap.sum(), tokens),
@@ -262,8 +281,9 @@ class CriticTraining(Algorithm):
     @torch.no_grad()
     def explain(self, trajectories: Trajectories, batch: Batch) -> dict[str, Tensor]:
         rewards = self.reward.increments(trajectories, batch)
-        values = self.values(batch, trajectories, trajectories)[-1]
-        return {"reward": rewards, "Q": trajectories.padded(chosen(values, trajectories))}
+        features = action_features(self.evaluation.critic, batch, trajectories)
+        taken = self.taken(features, trajectories, rewards, batch)
+        return {"reward": rewards, "Q": trajectories.padded(taken)}
 
     def after_update(self, clock: Clock) -> None:
         self.evaluation.follow()
@@ -327,15 +347,24 @@ class ActorCritic(CriticTraining):
         return {"policy": self.policy, "critic": self.evaluation.critic}
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        trajectories, logits = propose(self.policy, self.proposal, batch, clock)
-        judged = self.judge(batch, trajectories, logits)
-        signal = self.signal(judged.values.detach(), judged.log_pi)
+        trajectories, memory = propose(self.policy, self.proposal, batch, clock)
+        features = features_along(trajectories, self.policy, self.proposal, memory)
+        log_pi = log_distributions(self.policy, features)
+        judged = self.judge(batch, trajectories, Said.of(log_pi))
+        signal = self.signal(self.values(judged, batch), log_pi)
         sentences = batch.total * trajectories.group
-        actor_loss = -expected_signal(logits, signal).sum() / sentences
+        expected = self.policy.expected_signal(features, judged.said.pi, signal)
+        actor_loss = -expected.sum() / sentences
         if self.lambda_mle:
             actor_loss = actor_loss + self.lambda_mle * likelihood(self.policy, batch)
         self._metrics = diagnostics(judged, batch)
         return {"policy": actor_loss, "critic": judged.loss}
+
+    @torch.no_grad()
+    def values(self, judged: Judgement, batch: Batch) -> Tensor:
+        """Q(y_<t, w) [P, V] of all words at every token."""
+        learned = self.evaluation.critic.project(judged.features)
+        return learned if judged.known is None else with_rewards(learned, judged.known, batch)
 
     def signal(self, values: Tensor, log_pi: Tensor) -> Tensor:
         """Q - tau log pi [P, V], what each action is worth."""
@@ -352,32 +381,47 @@ class ActorCritic(CriticTraining):
 
 @torch.no_grad()
 def diagnostics(judged: Judgement, batch: Batch) -> dict[str, Tensor]:
-    """What tells how samples and critic are doing; Q's range is the first thing to go wrong."""
+    """What tells how samples and critic are doing; Q is the first thing to go wrong."""
+    taken = judged.trajectories.flat(judged.taken)
     return trajectory_metrics(
         judged.trajectories,
         batch,
-        entropies=judged.trajectories.padded(entropy(judged.log_pi)),
+        entropies=judged.trajectories.padded(judged.said.entropies),
         rewards=judged.rewards.sum(1),
     ) | {
         "td_error": judged.error.abs().sum() / judged.trajectories.mask.sum(),
-        "q_min": judged.values.min(),
-        "q_max": judged.values.max(),
+        "q_min": taken.min(),
+        "q_max": taken.max(),
+        "q_spread": judged.spread.sqrt(),
     }
 
 
 def propose(
     policy: Policy[Any, Any], proposal: Sampling, batch: Batch, clock: Clock
-) -> tuple[Trajectories, Tensor]:
-    """Samples, and the policy's logits [P, V] of their tokens, under the proposal's dropout."""
+) -> tuple[Trajectories, Any]:
+    """Samples, and the policy's memory of the sources, under the proposal's dropout."""
     with dropout(policy, proposal.dropout):
         memory = policy.encode(batch.source, batch.source_mask)
-        trajectories = proposal(policy, memory, batch, None, clock)
-        repeated = repeat(memory, len(batch), trajectories.group)
-        logits = policy.logits(repeated, trajectories.inputs, trajectories.mask)
-    return trajectories, logits
+        return proposal(policy, memory, batch, None, clock), memory
 
 
-def with_rewards(future: Tensor, known: Tensor, batch: Batch) -> Tensor:
+def features_along(
+    trajectories: Trajectories, policy: Policy[Any, Any], proposal: Sampling, memory: Any
+) -> Tensor:
+    """The policy's features [P, H] of the tokens, under the proposal's dropout."""
+    sources = len(trajectories) // trajectories.group
+    with dropout(policy, proposal.dropout):
+        repeated = repeat(memory, sources, trajectories.group)
+        return policy.features(repeated, trajectories.inputs, trajectories.mask)
+
+
+@torch.no_grad()
+def log_distributions(policy: Policy[Any, Any], features: Tensor) -> Tensor:
+    """log pi [P, V] at features [P, H]."""
+    return torch.log_softmax(at_least_single(policy.project(features)), dim=-1)
+
+
+def with_rewards(future: Tensor, known: Changes, batch: Batch) -> Tensor:
     """Q = r + F [P, V]; after EOS there is no future."""
     eos = torch.tensor([batch.specials.eos], device=future.device)
-    return future.index_fill(-1, eos, 0.0) + known
+    return known.added_to(future.index_fill(-1, eos, 0.0))

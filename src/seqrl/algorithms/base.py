@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
+from types import EllipsisType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
-from seqrl.losses import token_log_probs, weighted_nll
+from seqrl.algorithms.diagnostics import trajectory_metrics
+from seqrl.losses import weighted_nll
 from seqrl.models.base import Policy, dropout, drops, repeat
 from seqrl.proposals.base import Proposal, Reference
 from seqrl.ranges import require
@@ -78,21 +79,30 @@ class Algorithm(ABC):
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {list(state)}")
 
 
+Places = Tensor | EllipsisType
+"""Some of the P tokens: where a mask [P] is true, or all of them."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """What was proposed for a batch, and what the policy says of it now.
 
     features   [P, H] of the tokens, with gradient
-    logits     [P, V] of the tokens, with gradient
     log_probs  [N, T] of the targets, with gradient; zero at padding
+    entropies  [N, T] of the policy along them, in nats; none where they are references
     clock      of the update
     """
 
+    policy: Policy[Any, Any]
     trajectories: Trajectories
     features: Tensor
-    logits: Tensor
     log_probs: Tensor
+    entropies: Tensor | None
     clock: Clock
+
+    def logits(self, places: Places = ...) -> Tensor:
+        """[..., V] at some of the P tokens, with gradient."""
+        return self.policy.project(self.features[places])
 
 
 class WeightedLikelihood(Algorithm):
@@ -149,9 +159,19 @@ class WeightedLikelihood(Algorithm):
         self._rewards = None
         repeated = repeat(memory, len(batch), trajectories.group)
         features = self.policy.features(repeated, trajectories.inputs, trajectories.mask)
-        logits = self.policy.project(features)
-        log_probs = log_probs_from(logits, trajectories)
-        return Scored(trajectories, features, logits, log_probs, clock)
+        log_probs, entropies = self.policy.log_probs(
+            features,
+            trajectories.flat(trajectories.targets),
+            entropies=not isinstance(self.proposal, Reference),
+        )
+        return Scored(
+            self.policy,
+            trajectories,
+            features,
+            trajectories.padded(log_probs),
+            None if entropies is None else trajectories.padded(entropies),
+            clock,
+        )
 
     def _memory_of_the_proposal(self, memory: Any, batch: Batch) -> Any:
         """`memory`, or one without dropout where the proposal wants none and there is some."""
@@ -168,11 +188,11 @@ class WeightedLikelihood(Algorithm):
         """The loss for weights [N, T] or [N, 1]; leaves the numbers that `metrics` reports."""
         trajectories, log_probs = scored.trajectories, scored.log_probs.detach()
         self._metrics = self.diagnostics(trajectories, log_probs, weights, batch)
-        if not isinstance(self.proposal, Reference):
+        if scored.entropies is not None:
             self._metrics |= trajectory_metrics(
                 trajectories,
                 batch,
-                entropies=trajectories.padded(entropies_of(scored.logits)),
+                entropies=scored.entropies,
                 rewards=self._rewards,
                 weights=weights,
             )
@@ -250,11 +270,6 @@ def log_probs_of(trajectories: Trajectories, policy: Policy[Any, Any], batch: Ba
 
 def log_probs_along(trajectories: Trajectories, policy: Policy[Any, Any], memory: Any) -> Tensor:
     """log p of the targets [N, T], given the memory of each trajectory; zero at padding."""
-    logits = policy.logits(memory, trajectories.inputs, trajectories.mask)
-    return log_probs_from(logits, trajectories)
-
-
-def log_probs_from(logits: Tensor, trajectories: Trajectories) -> Tensor:
-    """log p of the targets [N, T] from the logits [P, V] of the tokens; zero at padding."""
-    targets = trajectories.flat(trajectories.targets)
-    return trajectories.padded(token_log_probs(logits, targets))
+    features = policy.features(memory, trajectories.inputs, trajectories.mask)
+    log_probs, _ = policy.log_probs(features, trajectories.flat(trajectories.targets))
+    return trajectories.padded(log_probs)

@@ -5,11 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqrl.losses import entropy
 from seqrl.types import Batch, Trajectories
-
-AT_ONCE = 1 << 20
-"""Logits whose entropy is computed at once: what fits into a cache takes half the time."""
 
 
 @torch.no_grad()
@@ -89,13 +85,3 @@ def effective_samples(weights: Tensor, trajectories: Trajectories) -> Tensor:
     sizes = sizes.view(-1, trajectories.group)
     squares = sizes.square().sum(1)
     return (sizes.sum(1).square() / squares.masked_fill(squares == 0, 1.0)).mean()
-
-
-@torch.no_grad()
-def entropies_of(logits: Tensor) -> Tensor:
-    """-sum_w p log p in nats [...] of the distributions with logits [..., V]."""
-    rows = max(1, AT_ONCE // logits.shape[-1])
-    kind = torch.promote_types(logits.dtype, torch.float32)
-    parts = torch.split(logits.flatten(0, -2), rows)
-    found = [entropy(torch.log_softmax(part, dim=-1, dtype=kind)) for part in parts]
-    return torch.cat(found).view(logits.shape[:-1])

@@ -12,13 +12,12 @@ c is the share of the distribution, and the gradient that of the cross-entropy t
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import EllipsisType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqrl.algorithms.base import Scored
+from seqrl.algorithms.base import Places, Scored
 from seqrl.algorithms.likelihood import MLE
 from seqrl.data.counts import TokenCounts
 from seqrl.losses import negative_cross_entropy, tempered
@@ -26,9 +25,6 @@ from seqrl.models.base import Policy, repeat
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
 from seqrl.types import Batch
-
-Places = Tensor | EllipsisType
-"""Some of the P tokens: where a mask [P] is true, or all of them."""
 
 Distribution = Callable[[Places], Tensor]
 """D at these places: [..., V], or one [V] for all; zero where no policy has probability."""
@@ -49,7 +45,7 @@ def mixed_terms(scored: Scored, share: Tensor | float, distribution: Distributio
     else:
         return scored.log_probs
     expected = torch.zeros_like(trajectories.flat(scored.log_probs))
-    expected[places] = negative_cross_entropy(scored.logits[places], distribution(places))
+    expected[places] = negative_cross_entropy(scored.logits(places), distribution(places))
     return (1 - share) * scored.log_probs + share * trajectories.padded(expected)
 
 

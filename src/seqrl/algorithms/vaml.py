@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqrl.algorithms.base import Algorithm, Scored
+from seqrl.algorithms.base import Algorithm, Places, Scored
 from seqrl.algorithms.critics import (
     action_features,
     action_values,
@@ -26,10 +26,10 @@ from seqrl.algorithms.critics import (
     delayed,
     follow,
 )
-from seqrl.algorithms.diagnostics import entropies_of, trajectory_metrics
+from seqrl.algorithms.diagnostics import trajectory_metrics
 from seqrl.algorithms.raml import RAML
-from seqrl.algorithms.token_targets import Places, mixed_terms
-from seqrl.losses import at_least_single, tempered, token_log_probs
+from seqrl.algorithms.token_targets import mixed_terms
+from seqrl.losses import at_least_single, entropies_of, tempered, token_log_probs
 from seqrl.models.base import Policy
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
@@ -125,8 +125,10 @@ class SoftQLearning(Algorithm):
     def diagnostics(
         self, batch: Batch, trajectories: Trajectories, values: Tensor, errors: Tensor
     ) -> dict[str, Tensor]:
-        """What tells how the critic is doing; Q's range is the first thing to go wrong."""
-        least, most = actions(values, batch).aminmax()
+        """What tells how the critic is doing; Q is the first thing to go wrong."""
+        least, most = chosen(values, trajectories).aminmax()
+        allowed = actions(values, batch)
+        distances = torch.linalg.vector_norm(allowed - allowed.mean(-1, keepdim=True), dim=-1)
         return trajectory_metrics(
             trajectories,
             batch,
@@ -136,6 +138,7 @@ class SoftQLearning(Algorithm):
             "td_error": errors.abs().mean(),
             "q_min": least,
             "q_max": most,
+            "q_spread": (distances.square().mean() / allowed.shape[-1]).sqrt(),
         }
 
     @torch.no_grad()

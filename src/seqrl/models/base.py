@@ -10,6 +10,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from seqrl.losses import entropies_of, expectation, expected_signal, token_log_probs
 from seqrl.types import Specials
 
 
@@ -61,6 +62,35 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
     @abstractmethod
     def step(self, memory: MemoryT, state: StateT, token: Tensor) -> tuple[Tensor, StateT]:
         """Logits [N, V] after reading `token` [N], and the next state."""
+
+    def log_probs(
+        self, features: Tensor, words: Tensor, entropies: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """log p(w) [P] of one word [P] at each of features [P, H], and the entropies [P] in nats.
+
+        Entropies have no gradient; they are none unless asked for.
+        """
+        logits = self.project(features)
+        return token_log_probs(logits, words), entropies_of(logits) if entropies else None
+
+    def chosen(self, features: Tensor, words: Tensor) -> Tensor:
+        """What `project` gives for one word [P] at each of features [P, H]: [P]."""
+        return self.project(features).gather(-1, words.unsqueeze(-1)).squeeze(-1)
+
+    def expected(self, features: Tensor, probabilities: Tensor) -> Tensor:
+        """sum_w p(w) z_w [P] under p [P, V], z what `project` gives for features [P, H]."""
+        return expectation(probabilities, self.project(features))
+
+    def expected_signal(self, features: Tensor, pi: Tensor, signal: Tensor) -> Tensor:
+        """`losses.expected_signal` [P] of the policy at features [P, H].
+
+        pi [P, V] is its distribution there, without gradient; signal [P, V] may be overwritten.
+        """
+        return expected_signal(self.project(features), signal)
+
+    def spread(self, features: Tensor) -> Tensor:
+        """sum_w (z_w - mean_w z)^2 [P], z what `project` gives for features [P, H]."""
+        return self.project(features).var(-1, correction=0) * self.target_size
 
     def logits(self, memory: MemoryT, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """[N, T, V], or [P, V] with a mask, teacher forced."""

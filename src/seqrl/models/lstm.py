@@ -20,16 +20,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqrl.models.base import Policy
+from seqrl.models.dropout import Dropout
+from seqrl.models.energies import additive_energies
+from seqrl.models.projection import Projection
+from seqrl.models.recurrent import bidirectional
 from seqrl.ranges import require
 from seqrl.types import Specials, at, token_places
 
 ATTENTIONS = ("dot", "mlp")
-BARRED = -1e4
-"""The bias of a token that is no action: its probability is exactly zero, p log p is no NaN."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,17 @@ class Attention(nn.Module):
 
     def _energies(self, queries: Tensor, memory: LSTMMemory, places: Tensor | None) -> Tensor:
         """v . tanh(W_h h + W_m m + b) [N, T, S], zero where nobody asks for them."""
-        asked = self.query(queries)
-        if places is None:
-            summed = asked.unsqueeze(2) + memory.keys.unsqueeze(1)  # [N, T, S, H]
-            energies: Tensor = self.energy(torch.tanh(summed)).squeeze(-1)
-            return energies
-        steps, width = queries.shape[1], memory.keys.shape[1]
-        keys = memory.keys.index_select(0, places // steps)  # [P, S, H]
-        summed = keys + asked.flatten(0, 1).index_select(0, places).unsqueeze(1)
-        found = self.energy(torch.tanh(summed)).squeeze(-1)
-        everywhere: Tensor = found.new_zeros(len(queries) * steps, width)
-        return everywhere.index_copy(0, places, found).view(-1, steps, width)
+        steps = queries.shape[1]
+        asked = self.query(queries).flatten(0, 1)
+        rows = torch.arange(len(queries), device=queries.device).repeat_interleave(steps)
+        if places is not None:
+            asked, rows = asked.index_select(0, places), rows.index_select(0, places)
+        found = additive_energies(asked, memory.keys, self.energy.weight[0], rows)
+        found = found + self.energy.bias
+        if places is not None:
+            everywhere = found.new_zeros(len(queries) * steps, found.shape[1])
+            found = everywhere.index_copy(0, places, found)
+        return found.view(len(queries), steps, -1)
 
 
 class LSTM(Policy[LSTMMemory, LSTMState]):
@@ -151,7 +151,6 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         )
         require(0 <= dropout < 1, f"dropout must lie in [0, 1), not {dropout}")
         require(init > 0, f"init must be positive, not {init}")
-        self.barred: Tensor
         self.specials = specials
         self.target_size = target_size
         self.feature_size = hidden
@@ -168,28 +167,20 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         )
         self.attention = Attention(hidden, attention)
         self.combine = nn.Linear(2 * hidden, hidden, bias=attention_bias)
-        self.output = nn.Linear(hidden, target_size)
-        self.dropout = nn.Dropout(dropout)
         barred = [specials.pad, specials.bos] if bar_specials else []
-        self.register_buffer("barred", torch.tensor(barred, dtype=torch.long), persistent=False)
+        self.output = Projection(hidden, target_size, barred)
+        self.dropout = Dropout(dropout)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -init, init)
 
     def encode(self, source: Tensor, mask: Tensor) -> LSTMMemory:
-        lengths = mask.sum(1).cpu()
         values = self.source_embedding(source)
         hidden, cell = [], []
         for depth, layer in enumerate(self.encoder_layers):
-            packed = pack_padded_sequence(
-                self.dropout(values) if depth else values,
-                lengths,
-                batch_first=True,
-                enforce_sorted=False,
-            )
-            outputs, (h, c) = layer(packed)  # h, c: [2, B, H / 2]
-            values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
-            hidden.append(torch.cat([h[0], h[1]], dim=-1))
-            cell.append(torch.cat([c[0], c[1]], dim=-1))
+            assert isinstance(layer, nn.LSTM)
+            values, h, c = bidirectional(layer, self.dropout(values) if depth else values, mask)
+            hidden.append(h)
+            cell.append(c)
         keys = self.attention.keys(values)
         return LSTMMemory(values, keys, mask, torch.stack(hidden, 1), torch.stack(cell, 1))
 
@@ -212,8 +203,25 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         return self._attend(memory, values, places)
 
     def project(self, features: Tensor) -> Tensor:
-        bias = self.output.bias.index_fill(0, self.barred, BARRED)
-        return linear(features, self.output.weight, bias)
+        found: Tensor = self.output(features)
+        return found
+
+    def log_probs(
+        self, features: Tensor, words: Tensor, entropies: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        return self.output.log_probs(features, words, entropies)
+
+    def chosen(self, features: Tensor, words: Tensor) -> Tensor:
+        return self.output.chosen(features, words)
+
+    def expected(self, features: Tensor, probabilities: Tensor) -> Tensor:
+        return self.output.expected(features, probabilities)
+
+    def expected_signal(self, features: Tensor, pi: Tensor, signal: Tensor) -> Tensor:
+        return self.output.expected_signal(features, pi, signal)
+
+    def spread(self, features: Tensor) -> Tensor:
+        return self.output.spread(features)
 
     def start(self, memory: LSTMMemory) -> LSTMState:
         hidden, cell = memory.hidden.unbind(1), memory.cell.unbind(1)

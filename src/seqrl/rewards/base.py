@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,47 @@ from seqrl.ranges import require
 from seqrl.types import Batch, Trajectories
 
 SCALES = ("none", "reference_length")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The increments of all words at P tokens: most words' are the same.
+
+    other  [P]     of a word that is none of `words`
+    words  [P, R]  ids; one that stands several times in a row has one of its gains everywhere
+    gains  [P, R]  of these words
+    """
+
+    other: Tensor
+    words: Tensor
+    gains: Tensor
+
+    def plus(self, more: Tensor) -> Changes:
+        """All words' increments larger by `more` [P]."""
+        return Changes(self.other + more, self.words, self.gains + more.unsqueeze(1))
+
+    def of(self, tokens: Tensor) -> Tensor:
+        """[P], those of one word [P] each."""
+        same = self.words == tokens.unsqueeze(1)
+        found = self.gains.gather(1, same.int().argmax(1, keepdim=True)).squeeze(1)
+        return torch.where(same.any(1), found, self.other)
+
+    def expected(self, probabilities: Tensor) -> Tensor:
+        """sum_w p(w) r(w) [P] under p [P, V], which sum to one."""
+        again = (self.words.unsqueeze(2) == self.words.unsqueeze(1)).tril(-1).any(2)
+        masses = probabilities.gather(1, self.words).masked_fill(again, 0.0)
+        more = self.gains - self.other.unsqueeze(1)
+        found: Tensor = torch.linalg.vecdot(masses, more.to(masses.dtype))
+        return self.other + found
+
+    def added_to(self, values: Tensor) -> Tensor:
+        """values [P, V] and the increments."""
+        kept = values.gather(1, self.words) + self.gains
+        return (values + self.other.unsqueeze(1)).scatter_(1, self.words, kept)
+
+    def dense(self, vocabulary: int) -> Tensor:
+        """[P, V]."""
+        return self.added_to(self.gains.new_zeros(len(self.gains), vocabulary))
 
 
 class Reward(ABC):
@@ -63,26 +105,27 @@ class PrefixReward(Reward):
         Prefixes hold no EOS; V = `vocabulary`.
         """
 
-    def lookaheads(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
-        """[P, V], at every token the increment that each possible one would have brought.
+    def lookaheads(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Changes:
+        """At every token the increment that each possible one would have brought.
 
         Of the tokens that were chosen they are `increments`.
         """
         ahead = self.changes(trajectories, batch, vocabulary)
-        words = trajectories.flat(trajectories.targets).unsqueeze(-1)
-        gains = trajectories.flat(self.increments(trajectories, batch)).unsqueeze(-1)
+        words = trajectories.flat(trajectories.targets)
+        gains = trajectories.flat(self.increments(trajectories, batch))
         first = trajectories.places % trajectories.mask.shape[1] == 0
-        ahead[first] += gains[first] - ahead[first].gather(-1, words[first])  # R(empty)
-        return ahead
+        return ahead.plus(torch.where(first, gains - ahead.of(words), 0.0))  # R(empty)
 
-    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
-        """[P, V], `lookahead` before every token; to be overridden where that can be faster."""
+    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Changes:
+        """`lookahead` before every token; to be overridden where that can be faster."""
         steps = trajectories.targets.shape[1]
         ahead = [
             self.lookahead(trajectories.targets[:, :t], batch, trajectories.group, vocabulary)
             for t in range(steps)
         ]
-        return trajectories.flat(torch.stack(ahead, dim=1))
+        changes = trajectories.flat(torch.stack(ahead, dim=1))
+        words = torch.arange(vocabulary, device=changes.device).expand_as(changes)
+        return Changes(changes.new_zeros(len(changes)), words, changes)
 
 
 def incremental(reward: Reward | None, asker: str) -> PrefixReward:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from seqrl.rewards.base import PrefixReward
+from seqrl.rewards.base import Changes, PrefixReward
 from seqrl.types import Batch, Trajectories
 
 NO_TOKEN = -1
@@ -68,16 +68,17 @@ class MetricReward(PrefixReward):
         references, mask = self._references(batch, group)
         other, candidates = self.following(prefix, references, mask, prefix.shape[1])
         place, factor = self._places(references, mask, batch), self.factor(batch, group)
-        return of_words(other[:, 0], candidates[:, 0], place, factor, batch, vocabulary)
+        found = of_words(other[:, 0], candidates[:, 0], place, factor, batch)
+        return found.dense(vocabulary)
 
-    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Tensor:
+    def changes(self, trajectories: Trajectories, batch: Batch, vocabulary: int) -> Changes:
         references, mask = self._references(batch, trajectories.group)
         other, candidates = self.following(trajectories.targets[:, :-1], references, mask, 0)
         rows = trajectories.places // trajectories.mask.shape[1]
         other, candidates = trajectories.flat(other), trajectories.flat(candidates)
         place = self._places(references, mask, batch)[rows]
         factor = self.factor(batch, trajectories.group)[rows]
-        return of_words(other, candidates, place, factor, batch, vocabulary)
+        return of_words(other, candidates, place, factor, batch)
 
     def _places(self, references: Tensor, mask: Tensor, batch: Batch) -> Tensor:
         """[N, M, T'], the ids of the references' tokens.
@@ -104,21 +105,21 @@ class MetricReward(PrefixReward):
 
 
 def of_words(
-    other: Tensor,
-    candidates: Tensor,
-    place: Tensor,
-    factor: Tensor,
-    batch: Batch,
-    vocabulary: int,
-) -> Tensor:
-    """Changes of all words [P, V]: `other` [P], or those of candidates [P, M, T'] at their ids.
+    other: Tensor, candidates: Tensor, place: Tensor, factor: Tensor, batch: Batch
+) -> Changes:
+    """Changes of all words: `other` [P], or the greatest of a word's candidates [P, M, T'].
 
-    place [P, M, T'] holds the ids, factor [P] is what the metric is multiplied by; 0 for EOS.
+    place [P, M, T'] holds the words, factor [P] is what the metric is multiplied by; 0 for EOS.
     """
     kind = torch.get_default_dtype()
-    factor = factor.unsqueeze(1)
-    changes = (other.to(kind).unsqueeze(1) * factor).repeat(1, vocabulary)
-    candidates = candidates.to(kind).flatten(1) * factor
-    changes.scatter_reduce_(1, place.flatten(1), candidates, "amax")
-    changes[:, batch.specials.eos] = 0
-    return changes
+    words = place.flatten(1)
+    same = words.unsqueeze(2) == words.unsqueeze(1)  # [P, R, R]
+    gains = candidates.to(kind).flatten(1) * factor.unsqueeze(1)
+    gains = gains.unsqueeze(1).masked_fill(~same, float("-inf")).amax(2)
+    eos = torch.full_like(words[:, :1], batch.specials.eos)
+    gains = gains.masked_fill(words == batch.specials.eos, 0.0)
+    return Changes(
+        other.to(kind) * factor,
+        torch.cat([words, eos], dim=1),
+        torch.cat([gains, torch.zeros_like(gains[:, :1])], dim=1),
+    )

@@ -1,0 +1,93 @@
+"""What a policy says while it writes, kept so that it need not be asked again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqrl.losses import at_least_single, expectation
+from seqrl.models.base import Policy
+from seqrl.types import Trajectories
+
+
+@dataclass(frozen=True)
+class Said:
+    """A policy's distributions at P tokens, without gradient.
+
+    pi [P, V], pi(. | y_<t); entropies [P], theirs in nats
+    """
+
+    pi: Tensor
+    entropies: Tensor
+
+    @classmethod
+    def of(cls, log_pi: Tensor) -> Said:
+        """From log pi [P, V]."""
+        pi = log_pi.exp()
+        return cls(pi, -expectation(pi, log_pi))
+
+
+@dataclass(frozen=True)
+class RecordedState:
+    """A state, and the rows [A] of the rollout that it is of; none before the first step."""
+
+    inner: Any
+    rows: Tensor | None
+
+    def select(self, rows: Tensor) -> RecordedState:
+        kept = rows if self.rows is None else self.rows[rows]
+        return RecordedState(self.inner.select(rows), kept)
+
+
+class Recorded(Policy[Any, RecordedState]):
+    """A policy that keeps what it says at every step of a rollout, for one rollout."""
+
+    def __init__(self, policy: Policy[Any, Any]) -> None:
+        super().__init__()
+        self.policy = policy
+        self.specials = policy.specials
+        self.target_size = policy.target_size
+        self.feature_size = policy.feature_size
+        self._steps: list[tuple[Tensor, Tensor, Said]] = []  # rows, what they had read, and said
+
+    def encode(self, source: Tensor, mask: Tensor) -> Any:
+        return self.policy.encode(source, mask)
+
+    def features(self, memory: Any, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.policy.features(memory, inputs, mask)
+
+    def project(self, features: Tensor) -> Tensor:
+        return self.policy.project(features)
+
+    def start(self, memory: Any) -> RecordedState:
+        return RecordedState(self.policy.start(memory), None)
+
+    def step(
+        self, memory: Any, state: RecordedState, token: Tensor
+    ) -> tuple[Tensor, RecordedState]:
+        logits, inner = self.policy.step(memory, state.inner, token)
+        rows = torch.arange(len(token), device=token.device) if state.rows is None else state.rows
+        log_pi = torch.log_softmax(at_least_single(logits.detach()), dim=-1)
+        self._steps.append((rows, token, Said.of(log_pi)))
+        return logits, RecordedState(inner, rows)
+
+    def said(self, trajectories: Trajectories) -> Said | None:
+        """At the tokens of trajectories; none where they are not what was written."""
+        mask, steps = trajectories.mask, self._steps
+        if len(steps) < mask.shape[1] or len(steps[0][0]) != len(mask):
+            return None
+        count, first = len(trajectories.places), steps[0][2]
+        pi = first.pi.new_empty(count + 1, self.target_size)
+        entropies = first.entropies.new_empty(count + 1)
+        place = (mask.flatten().cumsum(0) - 1).view_as(mask).masked_fill(~mask, count)  # or nowhere
+        for t, (rows, read, said) in enumerate(steps[: mask.shape[1]]):
+            there = mask[rows, t]
+            same = read == trajectories.inputs[rows, t]
+            if there.sum() < mask[:, t].sum() or not same[there].all():
+                return None
+            pi.index_copy_(0, place[rows, t], said.pi)
+            entropies.index_copy_(0, place[rows, t], said.entropies)
+        return Said(pi[:count], entropies[:count])
