@@ -147,3 +147,27 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     speed_ups = [line.split()[3] for line in done.stdout.splitlines() if line.startswith("erac")]
     assert len(speed_ups) == 2
     assert all(float(ratio) > 0 for ratio in speed_ups)
+
+
+def test_growth_measures_every_size_and_draws_it(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    growth = importlib.import_module("growth")
+    sizes = {"length": (3, 6), "batch": (2, 4), "vocabulary": (20, 40), "samples": (1, 2)}
+    monkeypatch.setattr(growth, "SIZES", sizes)
+    monkeypatch.setattr(growth, "START", {what: own[0] for what, own in sizes.items()})
+    files = ["--plot", str(tmp_path / "plot.png"), "--json", str(tmp_path / "found.json")]
+    monkeypatch.setattr(sys, "argv", ["growth", "--repeats", "1", *files, "device=cpu"])
+    growth.main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {(p["what"], p["size"]) for p in found if p["row"] == "erac"} == {
+        (what, size) for what, own in sizes.items() for size in own
+    }
+    assert all(p["seconds"][0] > 0 for p in found)
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_exponent_of_a_power_is_its_exponent(bench: Any) -> None:
+    growth = importlib.import_module("growth")
+    assert growth.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
+    assert growth.exponent([10, 20], [5, 5]) == pytest.approx(0)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqrl.data import iwslt14, multi30k
+from seqrl.data import iwslt14, multi30k, tatoeba
 from seqrl.data.corpus import CorpusError
 from seqrl.data.jsonl import jsonl
 from seqrl.data.preparation import PREPARED, TOKENIZE, compared
@@ -64,6 +64,14 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "--path", default=multi30k.HUB, help="of the data set on the hub, or a folder of its files"
     )
     captions.set_defaults(run=_prepare_multi30k)
+    sentences = tasks.add_parser("tatoeba", help="170,000 short sentences de-en")
+    sentences.add_argument(
+        "archive", type=Path, help=f"{tatoeba.ARCHIVE}, from https://www.manythings.org/anki"
+    )
+    sentences.add_argument(
+        "--output", type=Path, default=Path("data/tatoeba"), help="new folder, for task.data_dir"
+    )
+    sentences.set_defaults(run=_prepare_tatoeba)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +107,12 @@ def _prepare_iwslt14(chosen: argparse.Namespace) -> None:
 
 def _prepare_multi30k(chosen: argparse.Namespace) -> None:
     _prepared(chosen.output, multi30k.prepare(chosen.output, path=chosen.path), multi30k.EXPECTED)
+
+
+def _prepare_tatoeba(chosen: argparse.Namespace) -> None:
+    counts = tatoeba.prepare(chosen.archive, chosen.output)
+    print(", ".join(f"{split} {count:,} lines" for split, count in counts.items()))
+    print(f"prepared: {chosen.output}  (use it with task=tatoeba task.data_dir={chosen.output})")
 
 
 def _prepared(output: Path, counts: dict[str, int], expected: dict[str, int]) -> None:
