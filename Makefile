@@ -69,6 +69,10 @@ multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder wi
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR
 	$(BIN)/python scripts/bench $(BENCHED) --json outputs/bench.json
 
+.PHONY: growth
+growth: $(STAMP)  ## the cost of an update against length, batch, vocabulary and samples
+	$(BIN)/python scripts/bench/growth.py --plot outputs/growth.png --json outputs/growth.json
+
 PEERS := .venv-peers
 
 $(PEERS)/.installed: constraints.txt

@@ -69,7 +69,7 @@ def theirs(task: Task, updates: int, sizes: dict[str, int]) -> dict[str, Any]:
     train = [
         (
             relabelled(b.source, b.source_mask, len(task.source_tokenizer), source),
-            relabelled(b.target, b.target_mask, target, True),
+            relabelled(b.target, b.target_mask, len(task.target_tokenizer), target, True),
         )
         for b in batches
     ]

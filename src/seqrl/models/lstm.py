@@ -20,14 +20,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from seqrl.models.base import Policy
-from seqrl.models.deferred import Deferred
 from seqrl.models.dropout import Dropout
 from seqrl.models.energies import additive_energies
 from seqrl.models.projection import Projection
-from seqrl.models.recurrent import bidirectional, next_state
+from seqrl.models.recurrent import bidirectional
 from seqrl.ranges import require
 from seqrl.types import Specials, at, token_places
 
@@ -190,7 +188,11 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         embedded = self.target_embedding(inputs)
         places = None if mask is None else token_places(mask)
         if self.input_feeding:
-            everything = self._fed(memory, embedded)
+            state, outputs = self.start(memory), []
+            for word in embedded.unbind(1):
+                attended, state = self._advance(memory, state, word)
+                outputs.append(attended)
+            everything = torch.stack(outputs, 1)
             return everything if places is None else at(places, everything)
         values = embedded
         for depth, layer in enumerate(self.decoder_layers):
@@ -248,48 +250,11 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
         fed = attended if self.input_feeding else None
         return attended, LSTMState(tuple(hidden), tuple(cell), fed)
 
-    def _fed(self, memory: LSTMMemory, embedded: Tensor) -> Tensor:
-        """[N, T, H], what `_advance` gives step by step for embedded words [N, T, E].
-
-        What words add to the gates is one product for all steps, and so is the gradient of each
-        weight that the steps share.
-        """
-        maps, offsets, of_inputs = [], [], []
-        for layer in self.decoder_layers:
-            assert isinstance(layer, nn.LSTM)
-            w_input, w_hidden, b_input, b_hidden = layer.all_weights[0]
-            below = w_input[:, -self.feature_size :]  # of what is fed, or of the layer below
-            maps.append(Deferred(torch.cat([below, w_hidden], dim=1)))
-            offsets.append(b_input + b_hidden)
-            of_inputs.append(w_input)
-        of_words = of_inputs[0][:, : embedded.shape[-1]]
-        combine = Deferred(self.combine.weight)
-        state, outputs = self.start(memory), []
-        assert state.fed is not None
-        fed, hidden, cell = state.fed, list(state.hidden), list(state.cell)
-        for from_word in linear(embedded, of_words, offsets[0]).unbind(1):
-            values = fed
-            for depth, add_up in enumerate(maps):
-                inputs = self.dropout(values) if depth else values
-                gates = add_up(torch.cat([inputs, hidden[depth]], dim=-1))
-                gates = gates + (offsets[depth] if depth else from_word)
-                values, cell[depth] = next_state(gates, cell[depth])
-                hidden[depth] = values
-            context = self.attention(values.unsqueeze(1), memory).squeeze(1)
-            fed = self._squash(combine(torch.cat([values, context], dim=-1)))
-            outputs.append(fed)
-        return torch.stack(outputs, 1)
-
     def _attend(self, memory: LSTMMemory, values: Tensor, places: Tensor | None = None) -> Tensor:
         """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H], or [P, H]."""
         both = torch.cat([values, self.attention(values, memory, places)], dim=-1)
         if places is not None:
             both = at(places, both)
-        return self._squash(linear(both, self.combine.weight))
-
-    def _squash(self, combined: Tensor) -> Tensor:
-        """dropout(tanh(W [h ; c])) of W [h ; c] without its bias."""
-        if self.combine.bias is not None:
-            combined = combined + self.combine.bias
-        dropped: Tensor = self.dropout(torch.tanh(combined))
+        attended = torch.tanh(self.combine(both))
+        dropped: Tensor = self.dropout(attended)
         return dropped
