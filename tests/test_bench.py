@@ -17,7 +17,6 @@ from seqrl.algorithms.actor_critic import (
     ActorCritic,
     CriticTraining,
     features_along,
-    log_distributions,
     propose,
 )
 from seqrl.algorithms.critics import chosen
@@ -89,9 +88,9 @@ def test_the_plain_critics_loss_and_the_plain_actors_are_ours(bench: Any) -> Non
         ours = CriticTraining(**common, **settings, form="released")
         trajectories, memory = propose(policy, proposal, batch, Clock(seed=4))
         features = features_along(trajectories, policy, proposal, memory)
-        log_pi = log_distributions(policy, features)
-        judged = ours.judge(batch, trajectories, Said.of(log_pi))
-        log_p = trajectories.padded(log_pi)
+        said = Said.of(policy.project(features))
+        judged = ours.judge(batch, trajectories, said)
+        log_p = trajectories.padded(said.log_pi)
         loss, values = plain._judge(
             batch, trajectories.targets, trajectories.mask, log_p.detach(), samples
         )
@@ -103,7 +102,7 @@ def test_the_plain_critics_loss_and_the_plain_actors_are_ours(bench: Any) -> Non
         )
         torch.testing.assert_close(rewards, judged.rewards, rtol=0, atol=1e-5)
     joint = ActorCritic(**common, **settings, lambda_mle=0.0)
-    signal = joint.signal(joint.values(judged, batch), log_pi)
+    signal = joint.signal(joint.values(judged, batch), said.log_pi)
     plain_signal = (values - plain.tau * log_p).detach()
     torch.testing.assert_close(trajectories.flat(plain_signal), signal)
 

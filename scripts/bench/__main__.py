@@ -24,7 +24,6 @@ from updates import Measured, configurations, measure_updates, table, trained
 
 from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.configuration import conf_folder
-from seqrl.cli.running import keep_freed_memory
 from seqrl.data.batching import Batches
 
 PARTS = ("updates", "decoding", "rewards", "data", "start")
@@ -45,7 +44,6 @@ def main() -> None:
     algorithms = sorted(path.stem for path in (conf_folder() / "algorithm").glob("*.yaml"))
     rows = list(dict.fromkeys(["mle", *(chosen.rows or [*algorithms, CRITIC])]))
     configs = configurations(rows, chosen.overrides)
-    keep_freed_memory()  # as training does
     device = choose_device(configs["mle"]["device"])
     task = build_task(configs["mle"])
     found: dict[str, Any] = {"threads": torch.get_num_threads(), "torch": torch.__version__}

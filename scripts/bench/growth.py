@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from updates import Ours, PeakMemory, configurations
+from updates import Ours, PeakMemory, configurations, give_back_freed_memory
 
 from seqrl.build import build_network, choose_device, vocabularies
 from seqrl.cli.running import keep_freed_memory
@@ -74,11 +74,11 @@ def measured(
 ) -> Point:
     """Of so many updates, after one that makes room; the memory of them all."""
     at = START | {what: size}
-    config = configurations([row], overrides)[row]
+    config = configurations([row], ["model=lstm", *overrides])[row]
     for stage in config["algorithm"]["stages"].values():
-        if stage.get("proposal"):
-            stage["proposal"]["samples"] = at["samples"]
-            stage["proposal"] |= {"extra_length": 10, "max_length": at["length"] + 10}
+        if proposal := stage["algorithm"].get("proposal"):
+            proposal |= {"extra_length": 10, "max_length": at["length"] + 10}
+            proposal["samples"] = at["samples"]
     words = Words(at["vocabulary"])
     task: Any = SimpleNamespace(source_tokenizer=words, target_tokenizer=words, counts=None)
     policy = build_network(config, "policy", vocabularies(task), 1).to(device)
@@ -174,6 +174,7 @@ def main() -> None:
     chosen = parser.parse_intermixed_args()
     config = configurations(["mle"], chosen.overrides)["mle"]
     device = choose_device(config["device"])
+    give_back_freed_memory()
     every = [
         (row, what, size)
         for row in ROWS

@@ -8,6 +8,7 @@ figures.
 from __future__ import annotations
 
 import copy
+import ctypes
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from seqrl.build import (
     vocabularies,
 )
 from seqrl.cli.configuration import conf_folder
+from seqrl.cli.running import keep_freed_memory
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.models.base import Policy
@@ -173,18 +175,24 @@ def measure_updates(
             for stage, name in PLAIN.items()
         }
     found = {row: Measured() for row in rows}
+    give_back_freed_memory()
+    for number, batch in enumerate(islice(endless, 3)):
+        for row, one in rows.items():
+            with PeakMemory(device) as peak:
+                one.update(batch, number)
+            if number:  # the first one makes room for the optimizer too
+                found[row].memory = max(found[row].memory, peak.bytes)
+    keep_freed_memory()  # as training does; what an update takes is then seen no more
     for number, batch in enumerate(islice(endless, repeats + 1)):
         for row, one in rows.items():
             one.stopwatch.on = False
-            with PeakMemory(device) as peak:
-                began = one.stopwatch.now()
-                one.update(batch, number)
-                taken = one.stopwatch.now() - began
-            if not number:  # it makes room and tables
+            began = one.stopwatch.now()
+            one.update(batch, number)
+            taken = one.stopwatch.now() - began
+            if not number:
                 continue
             found[row].seconds.append(taken)
             found[row].tokens.append(int(batch.target_mask.sum()))
-            found[row].memory = max(found[row].memory, peak.bytes)
             one.stopwatch.on, one.stopwatch.seconds = True, {}
             one.update(batch, number)
             for phase, seconds in one.stopwatch.seconds.items():
@@ -230,6 +238,15 @@ def adopt(plain: nn.Module, policy: nn.Module) -> None:
         weights["pair.weight"] = torch.cat([query, key], dim=1)
         weights["pair.bias"] = weights.pop("attention.query.bias")
     plain.load_state_dict(weights)
+
+
+def give_back_freed_memory() -> None:
+    """Have the C library return what is freed, so that the most that was held can be seen."""
+    mmap_threshold, trim_threshold = -3, -1  # of malloc.h
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(mmap_threshold, 2**16)
+        mallopt(trim_threshold, 2**16)
 
 
 class PeakMemory:

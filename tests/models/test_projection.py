@@ -122,9 +122,9 @@ def test_the_value_of_one_word() -> None:
     )
 
 
-def test_the_expected_value() -> None:
+def test_the_expected_value(way: str) -> None:
     net, p = network(), torch.softmax(some(P, V, seed=2), -1)
-    same(lambda f: net.expected(f, p), lambda f: expectation(p, net(f)), net)
+    same(lambda f: net.expected(f, p.log()), lambda f: expectation(p, net(f)), net)
 
 
 def test_the_spread() -> None:
@@ -140,12 +140,12 @@ def test_the_spread_does_not_see_what_all_words_share() -> None:
     torch.testing.assert_close(net.spread(torch.ones(1, H)), spread, rtol=1e-2, atol=0)
 
 
-def test_the_policy_gradient_over_all_words() -> None:
+def test_the_policy_gradient_over_all_words(way: str) -> None:
     net, signal = network(), some(P, V, seed=3)
 
     def ours(features: Tensor) -> Tensor:
-        pi = torch.softmax(net(features), -1).detach()
-        return net.expected_signal(features, pi, signal.clone())
+        log_pi = torch.log_softmax(net(features), -1).detach()
+        return net.expected_signal(features, log_pi, signal.clone())
 
     same(ours, lambda f: expected_signal(net(f), signal), net)
 

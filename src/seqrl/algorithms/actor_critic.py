@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
 from seqrl.algorithms.critics import action_features, delayed, follow
 from seqrl.algorithms.diagnostics import trajectory_metrics
-from seqrl.losses import at_least_single
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.models.recorded import Recorded, Said
 from seqrl.proposals.sampling import Sampling
@@ -131,11 +130,12 @@ class PolicyEvaluation:
         with torch.no_grad():
             target = self.target_critic()
             features = action_features(target, batch, trajectories)
-            state_values = target.expected(features, said.pi)  # [P]
+            state_values = target.expected(features, said.log_pi)  # [P]
             if known is not None:  # sum_w pi(w) [r(w) + F(w)], F(EOS) = 0
                 eos = batch.specials.eos
                 ended = target.chosen(features, torch.full_like(trajectories.places, eos))
-                state_values = state_values - said.pi[:, eos] * ended + known.expected(said.pi)
+                state_values = state_values - said.log_pi[:, eos].exp() * ended
+                state_values = state_values + known.expected(said.log_pi)
             if self.tau:
                 state_values = state_values + self.tau * said.entropies
             state_values = trajectories.padded(state_values)
@@ -215,7 +215,7 @@ class CriticTraining(Algorithm):
         said = recorded.said(trajectories)
         if said is None:
             features = features_along(trajectories, self.policy, self.proposal, memory)
-            said = Said.of(log_distributions(self.policy, features))
+            said = Said.of(self.policy.project(features))
         return trajectories, said
 
     def judge(self, batch: Batch, trajectories: Trajectories, said: Said) -> Judgement:
@@ -349,11 +349,12 @@ class ActorCritic(CriticTraining):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         trajectories, memory = propose(self.policy, self.proposal, batch, clock)
         features = features_along(trajectories, self.policy, self.proposal, memory)
-        log_pi = log_distributions(self.policy, features)
-        judged = self.judge(batch, trajectories, Said.of(log_pi))
-        signal = self.signal(self.values(judged, batch), log_pi)
+        with torch.no_grad():
+            said = Said.of(self.policy.project(features))
+        judged = self.judge(batch, trajectories, said)
+        signal = self.signal(self.values(judged, batch), said.log_pi)
         sentences = batch.total * trajectories.group
-        expected = self.policy.expected_signal(features, judged.said.pi, signal)
+        expected = self.policy.expected_signal(features, said.log_pi, signal)
         actor_loss = -expected.sum() / sentences
         if self.lambda_mle:
             actor_loss = actor_loss + self.lambda_mle * likelihood(self.policy, batch)
@@ -367,12 +368,12 @@ class ActorCritic(CriticTraining):
         return learned if judged.known is None else with_rewards(learned, judged.known, batch)
 
     def signal(self, values: Tensor, log_pi: Tensor) -> Tensor:
-        """Q - tau log pi [P, V], what each action is worth."""
+        """Q - tau log pi [P, V], what each action is worth, in the place of Q."""
         if not self.tau:
             return values
         if self.normalize_entropy:
             log_pi = log_pi / (1e-8 + log_pi.norm(dim=-1, keepdim=True))
-        return values - self.tau * log_pi
+        return values.sub_(log_pi, alpha=self.tau)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:
@@ -415,13 +416,7 @@ def features_along(
         return policy.features(repeated, trajectories.inputs, trajectories.mask)
 
 
-@torch.no_grad()
-def log_distributions(policy: Policy[Any, Any], features: Tensor) -> Tensor:
-    """log pi [P, V] at features [P, H]."""
-    return torch.log_softmax(at_least_single(policy.project(features)), dim=-1)
-
-
 def with_rewards(future: Tensor, known: Changes, batch: Batch) -> Tensor:
-    """Q = r + F [P, V]; after EOS there is no future."""
-    eos = torch.tensor([batch.specials.eos], device=future.device)
-    return known.added_to(future.index_fill(-1, eos, 0.0))
+    """Q = r + F [P, V], in the place of F; after EOS there is no future."""
+    future[:, batch.specials.eos] = 0.0
+    return known.add_to(future)

@@ -77,14 +77,14 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
         """What `project` gives for one word [P] at each of features [P, H]: [P]."""
         return self.project(features).gather(-1, words.unsqueeze(-1)).squeeze(-1)
 
-    def expected(self, features: Tensor, probabilities: Tensor) -> Tensor:
-        """sum_w p(w) z_w [P] under p [P, V], z what `project` gives for features [P, H]."""
-        return expectation(probabilities, self.project(features))
+    def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
+        """sum_w p(w) z_w [P], z what `project` gives for features [P, H], given log p [P, V]."""
+        return expectation(log_p.exp(), self.project(features))
 
-    def expected_signal(self, features: Tensor, pi: Tensor, signal: Tensor) -> Tensor:
+    def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:
         """`losses.expected_signal` [P] of the policy at features [P, H].
 
-        pi [P, V] is its distribution there, without gradient; signal [P, V] may be overwritten.
+        log_pi [P, V] is what it says there, without gradient; signal [P, V] may be overwritten.
         """
         return expected_signal(self.project(features), signal)
 

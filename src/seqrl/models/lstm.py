@@ -214,11 +214,11 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
     def chosen(self, features: Tensor, words: Tensor) -> Tensor:
         return self.output.chosen(features, words)
 
-    def expected(self, features: Tensor, probabilities: Tensor) -> Tensor:
-        return self.output.expected(features, probabilities)
+    def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
+        return self.output.expected(features, log_p)
 
-    def expected_signal(self, features: Tensor, pi: Tensor, signal: Tensor) -> Tensor:
-        return self.output.expected_signal(features, pi, signal)
+    def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:
+        return self.output.expected_signal(features, log_pi, signal)
 
     def spread(self, features: Tensor) -> Tensor:
         return self.output.spread(features)

@@ -65,21 +65,23 @@ class Projection(nn.Linear):
         found: Tensor = torch.linalg.vecdot(features.to(rows.dtype), rows)
         return found + self.offsets()[words]
 
-    def expected(self, features: Tensor, probabilities: Tensor) -> Tensor:
-        """sum_w p(w) z_w [P] of features [P, H] under p [P, V]: (p E) . f + p b."""
-        kind = self.weight.dtype
+    def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
+        """sum_w p(w) z_w [P] of features [P, H] under p [P, V], given log p: (p E) . f + p b."""
+        kind, offsets, found = self.weight.dtype, self.offsets(), []
         with torch.autocast(features.device.type, enabled=False):  # or the sum is in half
-            rows = probabilities.to(kind) @ self.weight
-            found: Tensor = torch.linalg.vecdot(rows, features.to(kind))
-            return found + probabilities.to(kind) @ self.offsets()
+            for part in parts(len(features), AT_ONCE // len(self.weight)):
+                p = log_p[part].to(kind).exp()
+                rows = torch.linalg.vecdot(p @ self.weight, features[part].to(kind))
+                found.append(rows + p @ offsets)
+        return torch.cat(found) if found else features.new_empty(0, dtype=kind)
 
-    def expected_signal(self, features: Tensor, pi: Tensor, signal: Tensor) -> Tensor:
+    def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:
         """sum_w pi(w) S(w) [P] of pi = softmax(z) [P, V], with the gradient that pi has.
 
-        signal  S [P, V], without gradient; it is overwritten
+        log_pi [P, V], without gradient; signal S [P, V], without gradient: it is overwritten
         """
         found: Tensor = ExpectedSignal.apply(  # type: ignore[no-untyped-call]
-            features, self.weight, self.offsets(), pi, signal, product_type(features)
+            features, self.weight, self.offsets(), log_pi, signal, product_type(features)
         )
         return found
 
@@ -187,13 +189,16 @@ class ExpectedSignal(torch.autograd.Function):
         features: Tensor,
         weight: Tensor,
         bias: Tensor,
-        pi: Tensor,
+        log_pi: Tensor,
         signal: Tensor,
         kind: torch.dtype,
     ) -> Tensor:
-        found: Tensor = torch.linalg.vecdot(pi, signal)
-        slopes = signal.sub_(found.unsqueeze(1)).mul_(pi).to(kind)
-        ctx.save_for_backward(features.to(kind), weight.to(kind), slopes)
+        found = signal.new_empty(len(signal))
+        for part in parts(len(signal), AT_ONCE // len(weight)):
+            pi, own = log_pi[part].exp(), signal[part]
+            found[part] = torch.linalg.vecdot(pi, own)
+            own.sub_(found[part].unsqueeze(1)).mul_(pi)
+        ctx.save_for_backward(features.to(kind), weight.to(kind), signal.to(kind))
         ctx.kinds = features.dtype, weight.dtype, bias.dtype
         return found
 

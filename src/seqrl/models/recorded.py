@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqrl.losses import at_least_single, expectation
+from seqrl.losses import AT_ONCE, at_least_single, entropy
 from seqrl.models.base import Policy
 from seqrl.types import Trajectories
 
@@ -17,17 +17,18 @@ from seqrl.types import Trajectories
 class Said:
     """A policy's distributions at P tokens, without gradient.
 
-    pi [P, V], pi(. | y_<t); entropies [P], theirs in nats
+    log_pi [P, V], log pi(. | y_<t); entropies [P], theirs in nats
     """
 
-    pi: Tensor
+    log_pi: Tensor
     entropies: Tensor
 
     @classmethod
-    def of(cls, log_pi: Tensor) -> Said:
-        """From log pi [P, V]."""
-        pi = log_pi.exp()
-        return cls(pi, -expectation(pi, log_pi))
+    def of(cls, logits: Tensor) -> Said:
+        """From logits [P, V], or from log pi itself."""
+        log_pi = torch.log_softmax(at_least_single(logits.detach()), dim=-1)
+        parts = log_pi.split(max(1, AT_ONCE // log_pi.shape[-1]))
+        return cls(log_pi, torch.cat([entropy(part) for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ class Recorded(Policy[Any, RecordedState]):
     ) -> tuple[Tensor, RecordedState]:
         logits, inner = self.policy.step(memory, state.inner, token)
         rows = torch.arange(len(token), device=token.device) if state.rows is None else state.rows
-        log_pi = torch.log_softmax(at_least_single(logits.detach()), dim=-1)
-        self._steps.append((rows, token, Said.of(log_pi)))
+        self._steps.append((rows, token, Said.of(logits)))
         return logits, RecordedState(inner, rows)
 
     def said(self, trajectories: Trajectories) -> Said | None:
@@ -80,7 +80,7 @@ class Recorded(Policy[Any, RecordedState]):
         if len(steps) < mask.shape[1] or len(steps[0][0]) != len(mask):
             return None
         count, first = len(trajectories.places), steps[0][2]
-        pi = first.pi.new_empty(count + 1, self.target_size)
+        log_pi = first.log_pi.new_empty(count + 1, self.target_size)
         entropies = first.entropies.new_empty(count + 1)
         place = (mask.flatten().cumsum(0) - 1).view_as(mask).masked_fill(~mask, count)  # or nowhere
         for t, (rows, read, said) in enumerate(steps[: mask.shape[1]]):
@@ -88,6 +88,6 @@ class Recorded(Policy[Any, RecordedState]):
             same = read == trajectories.inputs[rows, t]
             if there.sum() < mask[:, t].sum() or not same[there].all():
                 return None
-            pi.index_copy_(0, place[rows, t], said.pi)
+            log_pi.index_copy_(0, place[rows, t], said.log_pi)
             entropies.index_copy_(0, place[rows, t], said.entropies)
-        return Said(pi[:count], entropies[:count])
+        return Said(log_pi[:count], entropies[:count])

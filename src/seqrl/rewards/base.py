@@ -37,22 +37,22 @@ class Changes:
         found = self.gains.gather(1, same.int().argmax(1, keepdim=True)).squeeze(1)
         return torch.where(same.any(1), found, self.other)
 
-    def expected(self, probabilities: Tensor) -> Tensor:
-        """sum_w p(w) r(w) [P] under p [P, V], which sum to one."""
+    def expected(self, log_p: Tensor) -> Tensor:
+        """sum_w p(w) r(w) [P] under p [P, V], which sum to one, given log p."""
         again = (self.words.unsqueeze(2) == self.words.unsqueeze(1)).tril(-1).any(2)
-        masses = probabilities.gather(1, self.words).masked_fill(again, 0.0)
+        masses = log_p.gather(1, self.words).exp().masked_fill(again, 0.0)
         more = self.gains - self.other.unsqueeze(1)
         found: Tensor = torch.linalg.vecdot(masses, more.to(masses.dtype))
         return self.other + found
 
-    def added_to(self, values: Tensor) -> Tensor:
-        """values [P, V] and the increments."""
+    def add_to(self, values: Tensor) -> Tensor:
+        """values [P, V], to which the increments are added."""
         kept = values.gather(1, self.words) + self.gains
-        return (values + self.other.unsqueeze(1)).scatter_(1, self.words, kept)
+        return values.add_(self.other.unsqueeze(1)).scatter_(1, self.words, kept)
 
     def dense(self, vocabulary: int) -> Tensor:
         """[P, V]."""
-        return self.added_to(self.gains.new_zeros(len(self.gains), vocabulary))
+        return self.add_to(self.gains.new_zeros(len(self.gains), vocabulary))
 
 
 class Reward(ABC):
