@@ -94,7 +94,7 @@ class TabularPolicy(Policy[TabularMemory, TabularState]):
         return found if mask is None else found[mask]
 
     def project(self, features: Tensor) -> Tensor:
-        return features
+        return features.clone()
 
     def start(self, memory: TabularMemory) -> TabularState:
         return TabularState(torch.full_like(memory.row, START))

@@ -177,16 +177,17 @@ def test_signal_of_an_action() -> None:
     logits = torch.tensor([0.5, 0.25, 0.25]).double().log().view(1, 1, 3)
     values = torch.tensor([[[1.0, 2.0, 3.0]]]).double()
     log_pi = [-math.log(2), -2 * math.log(2), -2 * math.log(2)]
-    found = algorithm(tau=0.1).signal(values.clone(), logits).flatten().tolist()
+
+    def signal(**settings: Any) -> list[float]:
+        found: Tensor = algorithm(**settings).signal(values.clone(), logits)
+        return found.flatten().tolist()
+
     expected = [q - 0.1 * p for q, p in zip([1, 2, 3], log_pi, strict=True)]
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert signal(tau=0.1) == pytest.approx(expected, abs=1e-9)
     norm = 3 * math.log(2)
-    found = (
-        algorithm(tau=0.1, normalize_entropy=True).signal(values.clone(), logits).flatten().tolist()
-    )
     expected = [q - 0.1 * p / norm for q, p in zip([1, 2, 3], log_pi, strict=True)]
-    assert found == pytest.approx(expected, abs=1e-8)
-    assert torch.equal(algorithm(tau=0.0).signal(values.clone(), logits), values)
+    assert signal(tau=0.1, normalize_entropy=True) == pytest.approx(expected, abs=1e-8)
+    assert signal(tau=0.0) == [1.0, 2.0, 3.0]
 
 
 def test_a_function_of_the_state_added_to_the_critic_does_not_move_the_actor() -> None:

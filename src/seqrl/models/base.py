@@ -53,7 +53,7 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
 
     @abstractmethod
     def project(self, features: Tensor) -> Tensor:
-        """[..., V] from features [..., H]."""
+        """[..., V] from features [..., H], a tensor of its own."""
 
     @abstractmethod
     def start(self, memory: MemoryT) -> StateT:

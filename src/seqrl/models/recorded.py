@@ -27,7 +27,7 @@ class Said:
     def of(cls, logits: Tensor) -> Said:
         """From logits [P, V], or from log pi itself."""
         log_pi = torch.log_softmax(at_least_single(logits.detach()), dim=-1)
-        parts = log_pi.split(max(1, AT_ONCE // log_pi.shape[-1]))
+        parts = torch.split(log_pi, max(1, AT_ONCE // log_pi.shape[-1]))
         return cls(log_pi, torch.cat([entropy(part) for part in parts]))
 
 
