@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from seqrl.algorithms.base import Algorithm, likelihood, reference_nll
 from seqrl.algorithms.critics import action_features, delayed, follow
 from seqrl.algorithms.diagnostics import trajectory_metrics
+from seqrl.losses import at_least_single
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.models.recorded import Recorded, Said
 from seqrl.proposals.sampling import Sampling
@@ -364,7 +365,7 @@ class ActorCritic(CriticTraining):
     @torch.no_grad()
     def values(self, judged: Judgement, batch: Batch) -> Tensor:
         """Q(y_<t, w) [P, V] of all words at every token."""
-        learned = self.evaluation.critic.project(judged.features)
+        learned = at_least_single(self.evaluation.critic.project(judged.features))
         return learned if judged.known is None else with_rewards(learned, judged.known, batch)
 
     def signal(self, values: Tensor, log_pi: Tensor) -> Tensor:

@@ -87,6 +87,7 @@ Places = Tensor | EllipsisType
 class Scored:
     """What was proposed for a batch, and what the policy says of it now.
 
+    policy     whose features these are
     features   [P, H] of the tokens, with gradient
     log_probs  [N, T] of the targets, with gradient; zero at padding
     entropies  [N, T] of the policy along them, in nats; none where they are references
