@@ -155,6 +155,16 @@ def test_growth_measures_every_size_and_draws_it(
     sizes = {"length": (3, 6), "batch": (2, 4), "vocabulary": (20, 40), "samples": (1, 2)}
     monkeypatch.setattr(growth, "SIZES", sizes)
     monkeypatch.setattr(growth, "START", {what: own[0] for what, own in sizes.items()})
+    drawn = []
+
+    class Noted(growth.Ours):
+        def __init__(self, config: Any, stage: str | None, *others: Any) -> None:
+            if stage:
+                own = config["algorithm"]["stages"][stage]["algorithm"]["proposal"]
+                drawn.append((own["samples"], own["max_length"]))
+            super().__init__(config, stage, *others)
+
+    monkeypatch.setattr(growth, "Ours", Noted)
     files = ["--plot", str(tmp_path / "plot.png"), "--json", str(tmp_path / "found.json")]
     monkeypatch.setattr(sys, "argv", ["growth", "--repeats", "1", *files, "device=cpu"])
     growth.main()
@@ -163,6 +173,8 @@ def test_growth_measures_every_size_and_draws_it(
         (what, size) for what, own in sizes.items() for size in own
     }
     assert all(p["seconds"][0] > 0 for p in found)
+    once = [(1, 13), (1, 16), *[(1, 13)] * 4, (1, 13), (2, 13)]
+    assert drawn == once * 2  # for memory, then for time
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

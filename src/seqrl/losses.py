@@ -32,14 +32,6 @@ def at_least_single(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def negative_cross_entropy(logits: Tensor, distribution: Tensor) -> Tensor:
-    """sum_w D(w) log p(w) [...] from logits and a distribution D [..., V], which has no gradient.
-
-    D must be zero where p is.
-    """
-    return expectation(distribution.detach(), torch.log_softmax(at_least_single(logits), dim=-1))
-
-
 def weighted_nll(log_probs: Tensor, weights: Tensor, mask: Tensor, sentences: int) -> Tensor:
     """-(1/B) sum_n,t w[n,t] log p[n,t]; weights [N, T] or [N, 1], without gradient."""
     return reduce(-weights.detach() * log_probs, mask, sentences)

@@ -211,6 +211,16 @@ def test_the_actor_loss_has_the_likelihood_of_the_references_in_it() -> None:
     assert (losses[1] - losses[0]).item() == pytest.approx(0.7 * likelihood.item(), abs=1e-12)
 
 
+def test_padding_that_the_critic_counts_does_not_move_the_actor() -> None:
+    batch = batch_of(REFERENCES)
+    found = [
+        algorithm(tau=TAU, mask_padding=mask_padding).losses(batch, Clock(seed=4))
+        for mask_padding in (True, False)
+    ]
+    assert torch.equal(found[0]["policy"], found[1]["policy"])
+    assert found[0]["critic"] < found[1]["critic"]
+
+
 def test_zero_temperature_is_the_actor_critic_to_the_bit() -> None:
     """The losses are those of Q without any entropy, computed here step by step."""
     batch, clock = batch_of(REFERENCES), Clock(seed=2)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqrl.losses import entropies_of, expectation, expected_signal, token_log_probs
 from seqrl.models import energies, projection
-from seqrl.models.projection import BARRED, Projection
+from seqrl.models.projection import BARRED, LogProbs, Projection
 
 H, V, P = 3, 7, 6
 WORDS = torch.tensor([1, 2, 2, 5, 6, 1])
@@ -64,8 +64,14 @@ def test_barred_words_have_no_probability_and_their_bias_no_gradient() -> None:
     assert slope.tolist() == [0 if w in BAR else P for w in range(V)]
 
 
-def test_log_probabilities(way: str) -> None:
-    net = network()
+def test_log_probabilities(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, applied = network(), LogProbs.backward
+
+    def backward(ctx: Any, *slopes: Tensor) -> Any:
+        assert ctx.keeps == (way != "made again")
+        return applied(ctx, *slopes)
+
+    monkeypatch.setattr(LogProbs, "backward", staticmethod(backward))
     same(
         lambda f: net.log_probs(f, WORDS)[0],
         lambda f: token_log_probs(net(f), WORDS),
@@ -124,7 +130,9 @@ def test_the_value_of_one_word() -> None:
 
 def test_the_expected_value(way: str) -> None:
     net, p = network(), torch.softmax(some(P, V, seed=2), -1)
+    p[1, BAR], p[3, 2] = 0.0, 0.0
     same(lambda f: net.expected(f, p.log()), lambda f: expectation(p, net(f)), net)
+    same(lambda f: net.expected(f, p[:1].log()), lambda f: expectation(p[:1], net(f)), net)
 
 
 def test_the_spread() -> None:

@@ -20,14 +20,14 @@ from torch import Tensor
 from seqrl.algorithms.base import Places, Scored
 from seqrl.algorithms.likelihood import MLE
 from seqrl.data.counts import TokenCounts
-from seqrl.losses import negative_cross_entropy, tempered
+from seqrl.losses import tempered
 from seqrl.models.base import Policy, repeat
 from seqrl.proposals.base import Proposal
 from seqrl.ranges import require
 from seqrl.types import Batch
 
 Distribution = Callable[[Places], Tensor]
-"""D at these places: [..., V], or one [V] for all; zero where no policy has probability."""
+"""D at these places: [..., V], or one [1, V] for all."""
 
 PRIORS = ("uniform", "unigram")
 
@@ -35,17 +35,22 @@ PRIORS = ("uniform", "unigram")
 def mixed_terms(scored: Scored, share: Tensor | float, distribution: Distribution) -> Tensor:
     """The terms at the head of this file, [N, T].
 
-    share  c, of all tokens or of each [N, T]; D is asked for only where it is not zero
+    share  c, of all tokens or of each [N, T]; D is asked for only where it is not zero. D must be
+           zero where no policy has probability
     """
-    trajectories = scored.trajectories
+    trajectories, policy = scored.trajectories, scored.policy
     if isinstance(share, Tensor):
         places: Places = trajectories.flat(share) > 0
     elif share:
         places = ...
     else:
         return scored.log_probs
-    expected = torch.zeros_like(trajectories.flat(scored.log_probs))
-    expected[places] = negative_cross_entropy(scored.logits(places), distribution(places))
+    log_probs = trajectories.flat(scored.log_probs)
+    features, words = scored.features[places], trajectories.flat(trajectories.targets)[places]
+    # log p(v) = z_v - z_y + log p(y), of logits z: no log p(v) of all words is made
+    taken = policy.chosen(features, words) - log_probs[places]
+    expected = torch.zeros_like(log_probs)
+    expected[places] = policy.expected(features, distribution(places).detach().log()) - taken
     return (1 - share) * scored.log_probs + share * trajectories.padded(expected)
 
 
@@ -82,7 +87,7 @@ class LabelSmoothing(MLE):
 
     def terms(self, scored: Scored, batch: Batch) -> Tensor:
         prior = self.prior.to(scored.log_probs.dtype)
-        return mixed_terms(scored, self.epsilon, lambda places: prior)
+        return mixed_terms(scored, self.epsilon, lambda places: prior.unsqueeze(0))
 
 
 class Distillation(MLE):

@@ -78,7 +78,10 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
         return self.project(features).gather(-1, words.unsqueeze(-1)).squeeze(-1)
 
     def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
-        """sum_w p(w) z_w [P], z what `project` gives for features [P, H], given log p [P, V]."""
+        """sum_w p(w) z_w [P], z what `project` gives for features [P, H].
+
+        log_p [P, V], or [1, V] for all, holds log p; it has no gradient.
+        """
         return expectation(log_p.exp(), self.project(features))
 
     def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:

@@ -66,13 +66,17 @@ class Projection(nn.Linear):
         return found + self.offsets()[words]
 
     def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
-        """sum_w p(w) z_w [P] of features [P, H] under p [P, V], given log p: (p E) . f + p b."""
+        """sum_w p(w) z_w [P] of features [P, H] under p [P, V], given log p: (p E) . f + p b.
+
+        log_p may be [1, V], the same for all.
+        """
         kind, offsets, found = self.weight.dtype, self.offsets(), []
+        rows = len(features) if len(log_p) == 1 else AT_ONCE // len(self.weight)
         with torch.autocast(features.device.type, enabled=False):  # or the sum is in half
-            for part in parts(len(features), AT_ONCE // len(self.weight)):
-                p = log_p[part].to(kind).exp()
-                rows = torch.linalg.vecdot(p @ self.weight, features[part].to(kind))
-                found.append(rows + p @ offsets)
+            for part in parts(len(features), rows):
+                p = log_p[part if len(log_p) > 1 else slice(None)].to(kind).exp()
+                value = torch.linalg.vecdot(p @ self.weight, features[part].to(kind))
+                found.append(value + p @ offsets)
         return torch.cat(found) if found else features.new_empty(0, dtype=kind)
 
     def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:
