@@ -126,12 +126,13 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     command = [
         *(sys.executable, ROOT / "scripts" / "bench", "experiment=g2p_small", "device=cpu"),
         *("task.corpus.words=400", "--rows", "mle", "erac.critic", "erac", "--repeats", "1"),
-        *("--warm-up", "2", "--parts", "updates", "rewards", "data", "--json", tmp_path / "found"),
+        *("--warm-up", "2", "--parts", "updates", "rewards", "data"),
+        *("--json", tmp_path / "new" / "found"),
     ]
     environment = {"PYTHONPATH": str(ROOT / "src"), **os.environ}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found").read_text())
+    found = json.loads((tmp_path / "new" / "found").read_text())
     assert list(found["updates"]) == [
         *("mle", "erac.critic", "erac", "plain.mle", "plain.critic", "plain.joint")
     ]

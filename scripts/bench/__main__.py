@@ -72,6 +72,7 @@ def main() -> None:
         print(f"{name:<32} {value:>12,.1f} {unit}")
     found["others"] = [{"what": n, "value": v, "unit": u} for n, v, u in others]
     if chosen.json is not None:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
 
 

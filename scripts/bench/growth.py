@@ -190,6 +190,7 @@ def main() -> None:
     print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     print(*table(points), sep="\n")
     if chosen.json is not None:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps([vars(point) for point in points], indent=1) + "\n")
     if chosen.plot is not None:
         plot(points, chosen.plot)

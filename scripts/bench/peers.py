@@ -162,6 +162,7 @@ def main() -> None:
         print(f"{unit:<34}{figures[0]:>10.1f}{figures[1]:>10.1f}{ratio:>8.2f}")
     print(f"{'tokens written':<34}{words:>10}{int(answer['tokens']):>10}")
     if chosen.json is not None:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(measured | {"sizes": sizes}, indent=1) + "\n")
 
 
