@@ -47,7 +47,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 
 def data_of(task: str) -> list[str]:
-    return DATA if task in ("text", "jsonl") else []
+    return DATA if task in ("text", "jsonl", "tatoeba") else []
 
 
 @pytest.mark.parametrize("task", names("task"))
