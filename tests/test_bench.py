@@ -126,7 +126,7 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     command = [
         *(sys.executable, ROOT / "scripts" / "bench", "experiment=g2p_small", "device=cpu"),
         *("task.corpus.words=400", "--rows", "mle", "erac.critic", "erac", "--repeats", "1"),
-        *("--warm-up", "2", "--parts", "updates", "rewards", "data"),
+        *("--warm-up", "2", "--parts", "updates", "floors", "rewards", "data"),
         *("--json", tmp_path / "new" / "found"),
     ]
     environment = {"PYTHONPATH": str(ROOT / "src"), **os.environ}
@@ -144,8 +144,12 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     assert critic["seconds"][0] * 1000 == critic["ms"]
     for what in ("bleu, every prefix", "rouge-score, whole sentences", "batches"):
         assert what in done.stdout
+    floors, machine = found["floors"], found["machine"]
+    assert list(floors) == list(found["updates"])
+    for one in floors.values():  # no product of matrices is faster than the largest one
+        assert one["matrix_seconds"] == one["operations"] / machine["matrix_rate"] < one["seconds"]
     speed_ups = [line.split()[3] for line in done.stdout.splitlines() if line.startswith("erac")]
-    assert len(speed_ups) == 2
+    assert len(speed_ups) == 4
     assert all(float(ratio) > 0 for ratio in speed_ups)
 
 
@@ -183,3 +187,34 @@ def test_the_exponent_of_a_power_is_its_exponent(bench: Any) -> None:
     growth = importlib.import_module("growth")
     assert growth.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
     assert growth.exponent([10, 20], [5, 5]) == pytest.approx(0)
+
+
+def test_the_work_of_an_update_is_counted(bench: Any) -> None:
+    floors = importlib.import_module("floors")
+    n, i, h, v = 5, 3, 4, 7
+    layer, values = torch.nn.LSTM(i, h), torch.rand(n, 2, i, requires_grad=True)
+    with torch.no_grad():
+        found = floors.work_of(lambda: layer(values))
+    assert found.operations == 2 * (2 * n) * 4 * h * (i + h)
+    both = floors.work_of(lambda: layer(values)[0].sum().backward())
+    assert both.operations == 3 * found.operations
+    features, matrix = torch.rand(n, h), torch.rand(h, v)
+    found = floors.work_of(lambda: (features @ matrix).view(-1)[:2].add_(1.0))
+    assert found.operations == 2 * n * h * v
+    assert found.bytes == 4 * (n * h + h * v + n * v + 2 * 2)  # the sum reads and writes two
+    found = floors.work_of(lambda: torch.zeros(1).expand(100) + features[0, 0])
+    assert found.bytes == 4 * (1 + 1 + 1 + 100)  # zeros; what is expanded, one number, sums
+
+
+def test_runs_at_once_are_measured(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, ROOT / "scripts" / "bench" / "replicas.py", "experiment=g2p_small"),
+        *("device=cpu", "task.corpus.words=400", "--rows", "mle", "--replicas", "2"),
+        *("--seconds", "0.5", "--warm-up", "1"),
+    ]
+    environment = {"PYTHONPATH": str(ROOT / "src"), **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    name, runs, processes, bound, ratio = done.stdout.splitlines()[-1].split()
+    assert (name, runs) == ("mle", "2")
+    assert float(ratio) == pytest.approx(float(bound) / float(processes), abs=0.02)

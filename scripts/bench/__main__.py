@@ -6,7 +6,8 @@
 The overrides are those of a run, such as `experiment=multi30k task.data_dir=DIR`. Rows of the
 updates are algorithms, of which the last stage is measured, or `algorithm.stage`. Beside them, on
 a CPU, stand the plain updates of `plain.py`; all are made in turn on the same batches, and the
-figures are medians. Run it on a quiet machine.
+figures are medians. The floors are what the machine would take at its best (`floors.py`). Run it
+on a quiet machine.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from floors import floors_table, measure_floors, measure_machine
 from parts import Row, decoding, pipeline, rewards, start
-from updates import Measured, configurations, measure_updates, table, trained
+from updates import Measured, configurations, measure_updates, ready, table, trained
 
 from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.configuration import conf_folder
 from seqrl.data.batching import Batches
 
-PARTS = ("updates", "decoding", "rewards", "data", "start")
+PARTS = ("updates", "floors", "decoding", "rewards", "data", "start")
 CRITIC = "erac.critic"
 
 
@@ -48,12 +51,19 @@ def main() -> None:
     task = build_task(configs["mle"])
     found: dict[str, Any] = {"threads": torch.get_num_threads(), "torch": torch.__version__}
     print(f"{task.name}, {device}, {found['threads']} threads, PyTorch {found['torch']}")
-    if "updates" in chosen.parts:
-        updates = measure_updates(
-            configs, task, device, repeats=chosen.repeats, warm_up=chosen.warm_up
-        )
-        print(*table(updates), sep="\n")
-        found["updates"] = {row: described(one) for row, one in updates.items()}
+    if {"updates", "floors"} & set(chosen.parts):
+        ours, endless = ready(configs, task, device, chosen.warm_up)
+        if "updates" in chosen.parts:
+            updates = measure_updates(ours, endless, device, repeats=chosen.repeats)
+            print(*table(updates), sep="\n")
+            found["updates"] = {row: described(one) for row, one in updates.items()}
+        if "floors" in chosen.parts:
+            bf16 = configs["mle"]["trainer"]["precision"] == "bf16"
+            machine = measure_machine(device, torch.bfloat16 if bf16 else torch.float32)
+            floors = measure_floors(ours, endless, device, machine)
+            print(*floors_table(floors, machine), sep="\n")
+            found["machine"] = asdict(machine)
+            found["floors"] = {row: asdict(one) for row, one in floors.items()}
     others: list[Row] = []
     if {"decoding", "rewards"} & set(chosen.parts):
         policy = build_network(configs["mle"], "policy", vocabularies(task), 1).to(device)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -151,12 +151,13 @@ class PlainOne:
         getattr(self.updates, self.name)(batch)
 
 
-def measure_updates(
-    configs: dict[str, Config], task: Task, device: torch.device, *, repeats: int, warm_up: int
-) -> dict[str, Measured]:
-    """By row: `algorithm`, its last stage, `algorithm.stage`, or `plain.stage`.
+def ready(
+    configs: dict[str, Config], task: Task, device: torch.device, warm_up: int
+) -> tuple[dict[str, Ours | PlainOne], Iterator[Batch]]:
+    """By row, what makes its updates, all from the same trained policy; and batches for them.
 
-    `configs` are those of the algorithms by row; `mle` must be among them.
+    Rows are `algorithm`, its last stage, `algorithm.stage`, or `plain.stage`. `configs` are those
+    of the algorithms by row; `mle` must be among them.
     """
     batches = Batches(task.split("train"), size=50, seed=1)
     endless = (batch.to(device) for epoch in cycle([0]) for batch in batches.iterate(epoch))
@@ -174,16 +175,27 @@ def measure_updates(
             f"plain.{stage}": PlainOne(copy.deepcopy(updates), name)
             for stage, name in PLAIN.items()
         }
+    return rows, endless
+
+
+def measure_updates(
+    rows: dict[str, Ours | PlainOne],
+    batches: Iterator[Batch],
+    device: torch.device,
+    *,
+    repeats: int,
+) -> dict[str, Measured]:
+    """By row, what its updates cost."""
     found = {row: Measured() for row in rows}
     give_back_freed_memory()
-    for number, batch in enumerate(islice(endless, 3)):
+    for number, batch in enumerate(islice(batches, 3)):
         for row, one in rows.items():
             with PeakMemory(device) as peak:
                 one.update(batch, number)
             if number:  # the first one makes room for the optimizer too
                 found[row].memory = max(found[row].memory, peak.bytes)
     keep_freed_memory()  # as training does; what an update takes is then seen no more
-    for number, batch in enumerate(islice(endless, repeats + 1)):
+    for number, batch in enumerate(islice(batches, repeats + 1)):
         for row, one in rows.items():
             one.stopwatch.on = False
             began = one.stopwatch.now()

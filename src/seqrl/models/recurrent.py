@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import _VF, Tensor, nn
+
+# cuDNN copies the weights below into one block at every call, which costs little, and says so
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
 HOLD = 1e4
 """What is added to the gates of an encoder at padding: they are then exactly closed or open."""
