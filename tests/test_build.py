@@ -12,26 +12,28 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 
 from seqrl.build import (
-    ConfigError,
     asked_for,
     build_guards,
     build_lr_schedule,
     build_settings,
     build_with,
     check,
+    network_node,
+    stage_description,
+    stage_networks,
+)
+from seqrl.cli.configuration import conf_folder
+from seqrl.identity import (
+    ConfigError,
     files_hash,
     identity,
     needed_stages,
-    network_node,
     plain,
     run_folder,
-    stage_description,
-    stage_networks,
     starts_of,
 )
-from seqrl.cli.configuration import conf_folder
 from seqrl.training.guards import Guards
-from seqrl.training.pipeline import Start
+from seqrl.training.store import Start
 
 CONF = conf_folder()
 DATA = ["task.data_dir=.", "task.source=de", "task.target=en"]
@@ -351,7 +353,8 @@ def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> N
     base = composed("algorithm=erac")
     same_run = ("seed=9", "outputs=elsewhere", "device=cpu", "threads=1", "tracker=none")
     guards = ("trainer.guards=null", "trainer.guards.max_entropy_rise=9")
-    for same in (*same_run, *guards, "trainer.log_every=7", "trainer.save_every=7"):
+    sweeps = ("launcher=local", "retry_failed=true", "algorithm.stages.actor.seed=3")
+    for same in (*same_run, *guards, *sweeps, "trainer.log_every=7", "trainer.save_every=7"):
         assert identity(composed("algorithm=erac", same)) == identity(base), same
     for other in (
         "algorithm.tau=0.02",
@@ -360,12 +363,13 @@ def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> N
         "reward=edit",
         "task.corpus.seed=1",
         "trainer.max_steps=5",
-        "algorithm.stages.actor.seed=3",
     ):
         assert identity(composed("algorithm=erac", other)) != identity(base), other
     assert run_folder(composed("algorithm=erac", "seed=4", "outputs=o")) == Path(
         f"o/phrases/erac/{identity(base)}/seed4"
     )
+    critic = composed("algorithm=erac", "seed=4", "outputs=o", "algorithm.stages.critic.seed=2")
+    assert run_folder(critic).name == "seed4-critic2"
 
 
 def test_identity_is_of_the_data_wherever_they_are(tmp_path: Path) -> None:

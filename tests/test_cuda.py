@@ -8,11 +8,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqrl.build import plain
 from seqrl.cli.configuration import conf_folder
 from seqrl.cli.running import run_training
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.decoding.rollout import CHECK_EVERY, rollout, sampler
+from seqrl.identity import plain
 from seqrl.models.lstm import LSTM
 from seqrl.types import Batch, Specials
 

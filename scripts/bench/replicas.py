@@ -22,10 +22,11 @@ import torch
 from torch import multiprocessing
 from updates import Ours, configurations, trained
 
-from seqrl.build import Config, build_network, build_task, choose_device, vocabularies
+from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.running import keep_freed_memory
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
+from seqrl.identity import Config
 from seqrl.types import Batch
 
 ROWS = ("mle", "erac.critic", "erac")

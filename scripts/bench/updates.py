@@ -24,12 +24,10 @@ from stopwatch import Stopwatch
 from torch import nn
 
 from seqrl.build import (
-    Config,
     build_algorithm,
     build_network,
     build_optimizers,
     build_settings,
-    plain,
     stage_networks,
     vocabularies,
 )
@@ -37,6 +35,7 @@ from seqrl.cli.configuration import conf_folder
 from seqrl.cli.running import keep_freed_memory
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
+from seqrl.identity import Config, plain
 from seqrl.models.base import Policy
 from seqrl.tracking.progress import resident_bytes
 from seqrl.training.trainer import fused

@@ -9,7 +9,6 @@ the stage (`networks`), `reward`, and `counts` of the training data.
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -19,16 +18,25 @@ from typing import Any, TypeVar, get_args
 
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from seqrl.data.batching import Batches
 from seqrl.data.counts import TokenCounts
-from seqrl.data.preparation import PREPARED
 from seqrl.data.task import Task
 from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
+from seqrl.identity import (
+    Config,
+    ConfigError,
+    external_start,
+    file_hash,
+    foreign_code,
+    needed_stages,
+    plain,
+    starts_of,
+    weights_file,
+)
 from seqrl.metrics.corpus import METRICS
 from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
@@ -37,7 +45,7 @@ from seqrl.schedules import Schedule
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
-from seqrl.training.pipeline import Reporter, Stage, Start, load_start
+from seqrl.training.pipeline import Reporter, Stage, load_start, stage_keys
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
 from seqrl.types import Specials, derived_seed
@@ -45,7 +53,6 @@ from seqrl.types import Specials, derived_seed
 FORMATS = 1
 """Version of what stored stages mean; a change makes earlier ones unusable."""
 
-Config = dict[str, Any]
 MadeT = TypeVar("MadeT")
 
 CORPUS = {
@@ -59,10 +66,6 @@ CORPUS = {
 NO_COUNTS = TokenCounts([], size=8, bos=2)
 
 
-class ConfigError(Exception):
-    """The configuration cannot be built; one problem a line."""
-
-
 @dataclass(frozen=True)
 class Vocabularies:
     """Sizes and special ids that networks need."""
@@ -70,19 +73,6 @@ class Vocabularies:
     source: int
     target: int
     specials: Specials
-
-
-def plain(config: DictConfig) -> Config:
-    """The configuration as nested dicts with every interpolation resolved.
-
-    ConfigError where one leads nowhere, as when a choice that it is made of is none.
-    """
-    try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except InterpolationResolutionError as error:
-        raise ConfigError(f"{error.full_key}: {error.msg}".splitlines()[0]) from None
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
 
 
 def build(node: Config, **extra: Any) -> Any:
@@ -217,16 +207,6 @@ def build_lr_schedule(stage: Config) -> Schedule | None:
     return schedule
 
 
-def starts_of(config: Config, stage: Config) -> dict[str, Start]:
-    """The stages of the same run that the stage's networks come from."""
-    found = {}
-    for network, source in (stage.get("from") or {}).items():
-        name, _, other = str(source).partition(".")
-        if name in config["algorithm"]["stages"]:
-            found[network] = Start(name, other or network)
-    return found
-
-
 def check_starts(config: Config, name: str) -> None:
     """ConfigError where a network of the stage comes from nothing, or from what is not there."""
     stages = config["algorithm"]["stages"]
@@ -245,12 +225,6 @@ def check_starts(config: Config, name: str) -> None:
             raise ConfigError(f"{network}={source}: the stage learns no {start.network}; {choices}")
 
 
-def external_start(config: Config, stage: Config, network: str) -> str | None:
-    """The folder or file of a finished run that a network of the stage comes from, if it does."""
-    source = (stage.get("from") or {}).get(network)
-    return None if source is None or network in starts_of(config, stage) else str(source)
-
-
 def run_network(run: str, name: str) -> Config:
     """The description of the policy of a finished run, which is to be the network `name`.
 
@@ -263,16 +237,6 @@ def run_network(run: str, name: str) -> Config:
         raise ConfigError(
             f"{name}={run}: neither a stage of this algorithm nor a run's folder"
         ) from None
-
-
-def needed_stages(config: Config) -> Config:
-    """The last stage and all that it starts from, directly or not, in order."""
-    stages: Config = config["algorithm"]["stages"]
-    needed: set[str] = set()
-    for name in reversed(stages):
-        if not needed or name in needed:
-            needed |= {name} | {start.stage for start in starts_of(config, stages[name]).values()}
-    return {name: stage for name, stage in stages.items() if name in needed}
 
 
 def build_reward(config: Config, stage: Config) -> Reward:
@@ -367,75 +331,40 @@ def check_initialised(config: Config) -> None:
         )
 
 
-def weights_file(init_from: str) -> Path:
-    """The weights that `init_from` means: a file, or the last stage of a run's folder."""
-    path = Path(init_from)
-    if (path / "stages.json").is_file():
-        stages: list[str] = list(json.loads((path / "stages.json").read_text()))
-        for name in reversed(stages):
-            candidate = path / "checkpoints" / name / "best.safetensors"
-            if candidate.is_file():
-                return candidate
-    if not path.is_file():
-        raise ConfigError(f"{init_from}: neither a finished run's folder nor a file")
-    return path
-
-
-def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def files_hash(folder: Path) -> str:
-    """Hash of the names and contents of the files in a folder and its folders.
-
-    What a task prepared there from the other files is left out: it appears with the first run.
-    """
-    digest = hashlib.blake2b()
-    files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_file()]
-    given = [path for path in files if path.parent != folder / PREPARED] or files
-    for path in given:
-        digest.update(str(path.relative_to(folder)).encode() + b"\0")
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def foreign_code(node: Any) -> dict[str, str]:
-    """Hashes of the modules that the configuration names and that are not seqrl's or a library's.
-
-    A user who edits an algorithm of his own has another experiment.
-    """
-    found: dict[str, str] = {}
-    if isinstance(node, dict):
-        target = node.get("_target_")
-        if isinstance(target, str) and target.split(".")[0] not in ("seqrl", "torch"):
-            source = inspect.getsourcefile(get_object(target))
-            if source is not None:
-                found[target] = file_hash(Path(source))
-        node = list(node.values())
-    if isinstance(node, list):
-        for item in node:
-            found |= foreign_code(item)
-    return found
-
-
 def build_stages(
     config: Config, task: Task, device: torch.device, preempted: Callable[[], bool]
 ) -> list[Stage]:
     """The run's stages in order. Reads the data, for its fingerprint."""
-    fingerprint = task.fingerprint
     return [
-        Stage(
-            name=name,
-            label=stage["label"],
-            delivers_policy="policy" in stage["optimizers"],
-            starts=starts_of(config, stage),
-            description=stage_description(config, stage, fingerprint),
-            prepare=_preparer(config, stage, task, device, preempted),
-        )
+        _stage(config, name, task.fingerprint, _preparer(config, stage, task, device, preempted))
         for name, stage in needed_stages(config).items()
     ]
+
+
+def planned_keys(config: Config) -> dict[str, str]:
+    """By stage, a key that is equal where runs share the stage. Reads no data.
+
+    It is not the key of the stage's folder, which covers the data themselves.
+    """
+
+    def prepare(*_: Any) -> Trainer:
+        raise NotImplementedError("a stage that is planned only")
+
+    task = {name: value for name, value in config["task"].items() if name != "budget"}
+    data = json.dumps(task, sort_keys=True)
+    return stage_keys([_stage(config, name, data, prepare) for name in needed_stages(config)])
+
+
+def _stage(config: Config, name: str, fingerprint: str, prepare: Callable[..., Trainer]) -> Stage:
+    stage = config["algorithm"]["stages"][name]
+    return Stage(
+        name=name,
+        label=stage["label"],
+        delivers_policy="policy" in stage["optimizers"],
+        starts=starts_of(config, stage),
+        description=stage_description(config, stage, fingerprint),
+        prepare=prepare,
+    )
 
 
 def _preparer(
@@ -667,62 +596,3 @@ def root_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def identity(config: Config) -> str:
-    """Eight hexadecimal digits of everything that decides a run's result but its seed.
-
-    The contents of `task.data_dir` and of `init_from` count, not where they are, and code of
-    the user's own.
-    """
-    ignored = {"seed", "device", "threads", "outputs", "reuse", "tracker"}
-    spectators = {"log_every", "save_every", "guards"}  # change no weight of a finished stage
-    relevant = {k: v for k, v in config.items() if k not in ignored}
-    relevant["trainer"] = {k: v for k, v in config["trainer"].items() if k not in spectators}
-    stages = {
-        name: {k: v for k, v in stage.items() if not (k == "seed" and v == config["seed"])}
-        for name, stage in config["algorithm"]["stages"].items()
-    }
-    relevant["algorithm"] = config["algorithm"] | {"stages": stages}
-    relevant["task"] = _placeless(config["task"])
-    runs = {
-        run: file_hash(weights_file(run))
-        for stage in needed_stages(config).values()
-        for network in stage["from"] or {}
-        if (run := external_start(config, stage, network)) is not None
-    }
-    relevant["algorithm"] = _renamed(relevant["algorithm"], runs)
-    relevant["code"] = foreign_code(config)
-    if config["init_from"] is not None:
-        relevant["init_from"] = file_hash(weights_file(config["init_from"]))
-    if config["task"].get("data_dir") is not None:
-        relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    """The node with some of its texts replaced."""
-    if isinstance(node, dict):
-        return {key: _renamed(value, names) for key, value in node.items()}
-    return names.get(node, node) if isinstance(node, str) else node
-
-
-def _placeless(node: Config) -> Config:
-    """The node without the names of its folders, `..._dir`."""
-    return {
-        k: _placeless(v)
-        if isinstance(v, dict)
-        else ("" if str(k).endswith("_dir") and v is not None else v)
-        for k, v in node.items()
-    }
-
-
-def run_folder(config: Config) -> Path:
-    """outputs/<task>/<algorithm>/<identity>/seed<k>."""
-    return (
-        Path(config["outputs"])
-        / str(config["task"]["name"])
-        / str(config["algorithm"]["name"])
-        / identity(config)
-        / f"seed{config['seed']}"
-    )

@@ -39,7 +39,10 @@ def test_it_lists_what_can_be_chosen(
     text = text.replace(",\n" + " " * 14, ", ")
     listed = dict(re.findall(r"^  (\w+) +(\w+(?:, \w+)*)$", text, re.MULTILINE))
     groups = Groups([tmp_path])
-    main = ("task", "algorithm", "model", "reward", "decoding", "trainer", "tracker", "experiment")
+    main = (
+        *("task", "algorithm", "model", "reward", "decoding", "trainer", "tracker"),
+        *("launcher", "experiment"),
+    )
     assert listed == {group: ", ".join(groups.names(group)) for group in main}
     assert "mine" in listed["algorithm"]
 

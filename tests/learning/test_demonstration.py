@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from seqrl.build import check, plain, run_folder
+from seqrl.build import check
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
+from seqrl.identity import plain, run_folder
 from seqrl.tracking.metrics_log import read_metrics
 
 pytestmark = [pytest.mark.learning, pytest.mark.full]

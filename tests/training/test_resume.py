@@ -12,17 +12,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
-from seqrl.build import (
-    ConfigError,
-    build_network,
-    build_task,
-    check,
-    plain,
-    run_folder,
-    vocabularies,
-)
+from seqrl.build import build_network, build_task, check, vocabularies
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
+from seqrl.identity import ConfigError, plain, run_folder
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
 

@@ -5,6 +5,7 @@ Nothing here imports torch: a mistake is answered within a second.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,8 @@ def check_overrides(arguments: list[str]) -> list[str]:
         ]
     try:
         groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+        if options.multirun and not problems:
+            overrides = groups.sweep(overrides)
     except OverrideError as error:
         return [*problems, str(error)]
     return problems + groups.problems(overrides)
@@ -89,6 +92,7 @@ class Groups:
         if missing:
             raise OverrideError(f"--config-dir={missing[0]}: there is no such folder")
         self.folders = [conf_folder(), *self.further]
+        self._bases: dict[tuple[str, ...], DictConfig] = {}
 
     def __contains__(self, key: str) -> bool:
         return any((folder / key).is_dir() for folder in self.folders)
@@ -98,8 +102,11 @@ class Groups:
         files = (path for folder in self.folders for path in (folder / group).glob("*.yaml"))
         return sorted({path.stem for path in files})
 
-    def compose(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """`conf/train.yaml` with its references unresolved. Raises OverrideError."""
+    def compose(self, overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
+        """`conf/train.yaml` with its references unresolved. Raises OverrideError.
+
+        with_hydra  whether Hydra's own settings are in it
+        """
         from hydra import compose, initialize_config_dir
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
@@ -109,9 +116,48 @@ class Groups:
         search = [f"hydra.searchpath=[{paths}]"] if paths else []
         try:
             with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
-                return compose(config_name="train", overrides=[*search, *overrides])
+                return compose(
+                    config_name="train",
+                    overrides=[*search, *overrides],
+                    return_hydra_config=with_hydra,
+                )
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise OverrideError(str(error)) from None
+
+    def composed(self, overrides: Sequence[str]) -> DictConfig:
+        """As `compose`, in much less time where the same choices of groups come again."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        chosen, values, others = self._sorted(parsed(overrides)[0])
+        base = tuple(override.input_line or "" for override in chosen) + tuple(others)
+        if base not in self._bases:
+            self._bases[base] = self.compose(base)
+        config = copy.deepcopy(self._bases[base])
+        try:
+            for override in values:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException as error:
+            raise OverrideError(str(error)) from None
+        return config
+
+    def sweep(self, overrides: Sequence[Override]) -> list[Override]:
+        """The overrides, and before them what a chosen experiment sweeps that is not among them.
+
+        That is the experiment's `hydra.sweeper.params`. Raises OverrideError.
+        """
+        known = [o for o in overrides if not self.unknown_choices(o)]
+        fixed = [
+            o.input_line or ""
+            for o in known
+            if o.key_or_group in self and not o.is_sweep_override()
+        ]
+        params = self.compose(fixed, with_hydra=True).hydra.sweeper.params or {}
+        typed = {override.get_key_element() for override in overrides}
+        given, problems = parsed([f"{k}={v}" for k, v in params.items() if k not in typed])
+        if problems:
+            raise OverrideError("\n".join(problems))
+        return [*given, *overrides]
 
     def problems(self, overrides: Sequence[Override]) -> list[str]:
         """Of the choices of groups, and of all values against the composition of these."""
@@ -151,6 +197,8 @@ class Groups:
     def unknown_choices(self, override: Override) -> list[str]:
         """A problem for each choice that the group does not have."""
         group = override.key_or_group
+        if group not in self:
+            return []
         names = self.names(group)
         return [
             f"{group}={choice}: there is no such {group}; {nearest(choice, names)}"
@@ -159,8 +207,11 @@ class Groups:
         ]
 
     def _known_choices(self, override: Override) -> list[str]:
+        """The choices that there are; several of one group at once count as one."""
         names = self.names(override.key_or_group)
-        return [choice for choice in _choices(override) if choice in names]
+        known = [choice for choice in _choices(override) if choice in names]
+        together = isinstance(override.value(), list)
+        return [f"[{','.join(known)}]"] if together and known else known
 
     def _sorted(
         self, overrides: Sequence[Override]
@@ -208,8 +259,13 @@ def _top(override: Override) -> str:
 
 
 def _choices(override: Override) -> list[str]:
-    """The names that an override of a group chooses."""
-    return [str(value) for value in elements(override) if value is not None]
+    """The names that an override of a group chooses; of `experiment` it may be several at once."""
+    flat = [
+        name
+        for value in elements(override)
+        for name in (value if isinstance(value, list) else [value])
+    ]
+    return [str(name) for name in flat if name is not None]
 
 
 def linked(values: Mapping[str, Any], groups: Groups) -> DictConfig:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,20 +18,20 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from seqrl.build import (
-    Config,
-    ConfigError,
     build_decoder,
     build_network,
     build_stages,
     build_task,
     choose_device,
-    run_folder,
     vocabularies,
 )
+from seqrl.cli.interruption import Interruption
+from seqrl.cli.runs import show, shown_before
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
-from seqrl.reports.run_report import plot_curves, result_table
+from seqrl.identity import Config, ConfigError, run_folder
+from seqrl.reports.run_report import plot_curves
 from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
@@ -45,37 +42,18 @@ from seqrl.training.store import STAGES, StageStore
 from seqrl.training.trainer import Diverged, Preempted
 
 
-class Interruption:
-    """Notes the first SIGTERM, SIGINT or SIGUSR1; a second one stops the process at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, self._note)
-
-    def __call__(self) -> bool:
-        return self.requested
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        signal.signal(number, signal.SIG_DFL)
-
-
 def run_training(config: Config) -> int:
     """Train, evaluate and report; the exit code. Finished runs answer at once."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    interruption = Interruption()
     folder = run_folder(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         print(f"outputs={config['outputs']}: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    with waited_for(folder / ".lock"):
-        earlier = finished_result(folder)
-        if earlier is not None:
-            print("finished before: another seed, or another folder for `outputs`, trains anew")
-            return show(folder, earlier)
+    with Interruption() as interruption, waited_for(folder / ".lock"):
+        if shown_before(folder):
+            return EXIT_DONE
         status(folder, "running")
         try:
             result = train(config, folder, interruption)
@@ -92,7 +70,8 @@ def run_training(config: Config) -> int:
             status(folder, "failed", repr(error))
             raise
         status(folder, "done")
-        return show(folder, result)
+        show(folder, result)
+        return EXIT_DONE
 
 
 @contextlib.contextmanager
@@ -108,18 +87,6 @@ def waited_for(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def finished_result(folder: Path) -> dict[str, Any] | None:
-    """What a finished run's `result.json` holds; a damaged one is written anew."""
-    try:
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        print(f"{folder / 'result.json'} is damaged: the run is evaluated again")
-        return None
-    return result
 
 
 def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dict[str, Any]:
@@ -224,14 +191,3 @@ def failed(folder: Path, state: str, text: str, code: int) -> int:
     print(f"diverged: {text}" if state == "diverged" else text, file=sys.stderr)
     print(f"run: {folder}")
     return code
-
-
-def show(folder: Path, result: dict[str, Any]) -> int:
-    """Print a finished run's table and where its files are."""
-    print()
-    print(result_table(result["scores"]))
-    print()
-    print(f"curves:  {folder / 'curves.png'}")
-    print(f"samples: {folder / 'samples.txt'}")
-    print(f"run: {folder}")
-    return EXIT_DONE

@@ -248,7 +248,6 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
     import torch
 
     from seqrl.build import (
-        ConfigError,
         Problems,
         build_decoder,
         build_network,
@@ -257,6 +256,7 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         choose_device,
         vocabularies,
     )
+    from seqrl.identity import ConfigError
 
     if split is not None and "splits" in config["task"]["corpus"]:
         corpus = {**config["task"]["corpus"], "splits": [split]}
@@ -337,3 +337,37 @@ def done(paths: Mapping[str, Path]) -> int:
     for name, path in paths.items():
         print(f"{name + ':':<{width + 1}} {path}")
     return EXIT_DONE
+
+
+def finished_result(folder: Path) -> dict[str, Any] | None:
+    """What a finished run's `result.json` holds; a damaged one is written anew."""
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        print(f"{folder / 'result.json'} is damaged: the run is evaluated again")
+        return None
+    return result
+
+
+def shown_before(folder: Path) -> bool:
+    """Show the run if it is finished; whether it is."""
+    result = finished_result(folder)
+    if result is None:
+        return False
+    print("finished before: another seed, or another folder for `outputs`, trains anew")
+    show(folder, result)
+    return True
+
+
+def show(folder: Path, result: dict[str, Any]) -> None:
+    """Print a finished run's table and where its files are."""
+    from seqrl.reports.run_report import result_table
+
+    print()
+    print(result_table(result["scores"]))
+    print()
+    print(f"curves:  {folder / 'curves.png'}")
+    print(f"samples: {folder / 'samples.txt'}")
+    print(f"run: {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3, 75
@@ -26,6 +27,11 @@ def main() -> None:
         print("\n".join(problems), file=sys.stderr)
         sys.exit(EXIT_CONFIG)
 
+    if is_sweep(arguments):
+        from seqrl.cli.sweep import main as sweep
+
+        sys.exit(sweep(arguments))
+
     import hydra
     from omegaconf import DictConfig
 
@@ -38,12 +44,32 @@ def main() -> None:
     train()
 
 
+def is_sweep(arguments: list[str]) -> bool:
+    """Whether a command line asks for several runs, or for what they would be."""
+    from hydra._internal.utils import get_args_parser
+
+    options, rest = get_args_parser().parse_known_args(arguments)
+    asks = (options.cfg, options.info, options.hydra_help, options.shell_completion)
+    typed = {*options.overrides, *rest}
+    return not any(asks) and bool(
+        options.multirun or {"hydra.mode=MULTIRUN", "dry_run=true"} & typed
+    )
+
+
 def run(config: Any) -> int:
-    """Run a composed configuration; the exit code."""
-    from seqrl.build import ConfigError, check, plain
+    """Run a composed configuration; the exit code. A finished run is shown at once."""
+    from seqrl.cli.runs import shown_before
+    from seqrl.identity import ConfigError, plain, run_folder
 
     try:
         plain_config = plain(config)
+        folder = None
+        with suppress(ConfigError, OSError, LookupError, TypeError):  # `check` says all problems
+            folder = run_folder(plain_config)
+        if folder is not None and shown_before(folder):
+            return EXIT_DONE
+        from seqrl.build import check
+
         check(plain_config)
     except ConfigError as error:
         print(f"configuration:\n{error}", file=sys.stderr)

@@ -14,8 +14,11 @@ from typing import Any
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 LENGTH_RATIO = "length_ratio"
 
-IRRELEVANT = ("seed", "device", "threads", "outputs", "reuse", "tracker")
-SPECTATORS = ("log_every", "save_every", "guards")
+IRRELEVANT = (
+    *("seed", "device", "threads", "outputs", "reuse", "tracker"),
+    *("launcher", "dry_run", "retry_failed", "report"),
+)
+SPECTATORS = ("log_every", "save_every", "guards")  # change no weight of a finished stage
 """Settings, the latter of the trainer, that runs of one group may differ in."""
 SHOWN_SETTINGS = 3
 

@@ -17,19 +17,11 @@ from seqrl.tracking.metrics_log import merge_metrics
 from seqrl.tracking.progress import Measure, Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.checkpoint import load_weights
-from seqrl.training.store import StageRecord, StageStore, stage_key
+from seqrl.training.store import StageRecord, StageStore, Start, stage_key
 from seqrl.training.trainer import Diverged, Preempted, Trainer
 
 BEST = "best.safetensors"
 SAMPLES = "samples.txt"
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a network's first weights come from: an earlier stage's network."""
-
-    stage: str
-    network: str
 
 
 @dataclass(frozen=True)

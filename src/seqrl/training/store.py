@@ -36,6 +36,14 @@ WEIGHTS = ("best.safetensors",)
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a network's first weights come from: an earlier stage's network."""
+
+    stage: str
+    network: str
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """What is known of a finished stage.
 

@@ -1,0 +1,372 @@
+"""`seqrl-train -m ...`: many runs from one command line, and one table at their end.
+
+The sweep has no state of its own: what is done is what the runs' folders say. All
+configurations are composed and checked before the first run starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqrl.cli.configuration import Groups, OverrideError, parsed
+from seqrl.cli.runs import RESULT, STATUS
+from seqrl.cli.train import (
+    EXIT_CONFIG,
+    EXIT_DIVERGED,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PREEMPTED,
+)
+from seqrl.identity import Config, ConfigError, plain, run_folder
+from seqrl.training.store import STAGES, StageStore
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+ENDED = ("done", "failed", "diverged")
+"""What a run can be that is not started again, failed and diverged ones unless asked for."""
+
+OUTCOMES = {
+    EXIT_DONE: "done",
+    EXIT_DIVERGED: "diverged",
+    EXIT_PREEMPTED: "preempted",
+}
+"""By the exit code of a run; all others are failures."""
+
+SHOWN = 12  # runs of one state that a list shows
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep.
+
+    overrides  of the sweep's settings, which tell it from the other runs
+    config     resolved
+    folder     of the run
+    stages     name -> a key that is equal where stages are shared
+    kinds      name -> the same without regard to seeds
+    """
+
+    overrides: tuple[str, ...]
+    config: Config
+    folder: Path
+    stages: dict[str, str]
+    kinds: dict[str, str]
+
+    def __str__(self) -> str:
+        return " ".join(self.overrides) or "the run"
+
+    @property
+    def state(self) -> str:
+        """`done`, what `status.json` says, or `new`."""
+        if (self.folder / RESULT).is_file():
+            return "done"
+        return str(self._status.get("status", "new"))
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or diverged."""
+        return str(self._status.get("reason") or "")
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The keys of the stages that nobody has finished yet, as far as the folder tells."""
+        try:
+            real = json.loads((self.folder / "stages.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            real = {}
+        return {
+            key
+            for name, key in self.stages.items()
+            if name not in real or self._store.finished(real[name]) is None
+        }
+
+    @property
+    def _store(self) -> StageStore:
+        reuse = self.config["reuse"]
+        return StageStore((Path(self.config["outputs"]) if reuse else self.folder) / STAGES)
+
+    @property
+    def _status(self) -> dict[str, Any]:
+        try:
+            status: dict[str, Any] = json.loads((self.folder / STATUS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return status
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of one command line, in its order.
+
+    retry  whether failed and diverged runs are started again
+    """
+
+    runs: tuple[Planned, ...]
+    retry: bool
+
+    @cached_property
+    def name(self) -> str:
+        """Eight hexadecimal digits that stand for the runs' folders: W&B's group."""
+        folders = "\n".join(sorted(str(run.folder) for run in self.runs))
+        return hashlib.sha256(folders.encode()).hexdigest()[:8]
+
+    @property
+    def pending(self) -> list[Planned]:
+        """Runs that are to be started."""
+        ended = ("done",) if self.retry else ENDED
+        return [run for run in self.runs if run.state not in ended]
+
+    @property
+    def states(self) -> Counter[str]:
+        return Counter(run.state for run in self.runs)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The sweep of a command line that was found right; the exit code.
+
+    0 all runs are done, 1 some failed or diverged, 2 configuration error, 75 stopped on request
+    """
+    from hydra._internal.utils import get_args_parser
+
+    options, rest = get_args_parser().parse_known_args(list(arguments))
+    typed = [*options.overrides, *(text for text in rest if not text.startswith("-"))]
+    try:
+        groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+        sweep, first = planned(groups, typed)
+        launcher = built_launcher(first, sweep)
+    except (OverrideError, ConfigError) as error:
+        print(f"configuration:\n{error}", file=sys.stderr)
+        return EXIT_CONFIG
+    if first["dry_run"]:
+        print(*description(sweep, launcher.jobs), sep="\n")
+        return EXIT_DONE
+    return swept(sweep, launcher)
+
+
+def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
+    """All runs, checked, and the first one's configuration.
+
+    Raises OverrideError and ConfigError, which list all problems.
+    """
+    points = expanded(groups, typed)
+    swept_keys = [key for key in points[0] if len({point[key] for point in points}) > 1]
+    problems: dict[str, list[str]] = {}
+    runs: dict[Path, Planned] = {}
+    first: Config = {}
+    checked: dict[str, dict[str, str]] = {}
+    for point in points:
+        told = tuple(point[key] for key in swept_keys)
+        try:
+            config = plain(groups.composed(list(point.values())))
+            first = first or config
+            run = _run(told, config, checked)
+            if run.folder in runs:
+                raise ConfigError(f"the same run as {runs[run.folder]}: nothing else differs")
+            runs[run.folder] = run
+        except (ConfigError, OverrideError) as error:
+            for message in str(error).splitlines():
+                problems.setdefault(message, []).append(" ".join(told))
+    if problems:
+        raise ConfigError("\n".join(_placed(message, at) for message, at in problems.items()))
+    return Sweep(tuple(runs.values()), retry=first["retry_failed"]), first
+
+
+def _placed(message: str, places: Sequence[str]) -> str:
+    """A problem and the first run that has it."""
+    others = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f"{message} ({places[0]}{others})" if places[0] else message
+
+
+def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str]]) -> Planned:
+    """The run of a configuration, which is built once, unless the like was or it has ended."""
+    folder = run_folder(config)
+    if (folder / RESULT).is_file():
+        return Planned(told, config, folder, {}, {})
+    from seqrl.build import check, planned_keys
+
+    alike = seedless(config)
+    kind = json.dumps(alike, sort_keys=True, default=str)
+    if kind not in checked:
+        check(config)
+        checked[kind] = planned_keys(alike)
+    return Planned(told, config, folder, planned_keys(config), checked[kind])
+
+
+def seedless(config: Config) -> Config:
+    """The configuration with all seeds 0."""
+    stages = {name: stage | {"seed": 0} for name, stage in config["algorithm"]["stages"].items()}
+    return config | {"seed": 0, "algorithm": config["algorithm"] | {"stages": stages}}
+
+
+def expanded(groups: Groups, typed: Sequence[str]) -> list[dict[str, str]]:
+    """The overrides of each run by key: all combinations, the last settings changing fastest.
+
+    What a chosen experiment sweeps goes before what is typed.
+    """
+    overrides, problems = parsed(typed)
+    if problems:
+        raise OverrideError("\n".join(problems))
+    values = {o.get_key_element(): _values(o) for o in groups.sweep(overrides)}
+    return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+
+
+def _values(override: Override) -> list[str]:
+    """What an override says, once for each of its values."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    if not override.is_discrete_sweep():
+        raise OverrideError(f"{override.input_line}: an interval has no end of values; list some")
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def built_launcher(config: Config, sweep: Sweep) -> Any:
+    from hydra.utils import instantiate
+
+    if not sweep.pending and not config["dry_run"]:
+        return None
+    try:
+        return instantiate(config["launcher"], _convert_="all")
+    except Exception as error:  # Hydra wraps what a constructor says
+        raise ConfigError(f"launcher: {error.__cause__ or error}".splitlines()[0]) from None
+
+
+def swept(sweep: Sweep, launcher: Any) -> int:
+    """Run what is pending, then the table; the exit code."""
+    pending, states = sweep.pending, sweep.states
+    print(f"{_counted(len(sweep.runs), 'run')}: {_listed(states)}; {len(pending)} to do")
+    failures = [run for run in sweep.runs if run not in pending and run.state == "failed"]
+    if failures:
+        print(f"failed before, and not tried again without retry_failed=true: {failures[0]}")
+    if pending:
+        group(pending, f"sweep-{sweep.name}")
+        announce = announcer(len(sweep.runs), len(sweep.runs) - len(pending))
+        if launcher.launch(pending, announce) == EXIT_PREEMPTED:
+            print("stopped on request; the same command continues")
+            return EXIT_PREEMPTED
+    conclude(sweep)
+    return EXIT_DONE if set(sweep.states) == {"done"} else EXIT_FAILED
+
+
+def group(runs: Sequence[Planned], name: str) -> None:
+    """Have W&B show the runs together, unless the user chose a group."""
+    for run in runs:
+        if run.config["tracker"].get("group", name) is None:
+            run.config["tracker"]["group"] = name
+
+
+def announcer(total: int, before: int) -> Callable[[Planned, int, str], None]:
+    """Says of each run that ends how it did; of the first failure with its last lines."""
+    ended = [before]
+    failed = [False]
+
+    def announce(run: Planned, code: int, last_lines: str) -> None:
+        ended[0] += 1
+        outcome = OUTCOMES.get(code, "failed")
+        print(f"[{ended[0]}/{total}] {outcome}: {run} ({run.folder})", flush=True)
+        if outcome == "failed" and not failed[0]:
+            failed[0] = True
+            print(last_lines, file=sys.stderr, flush=True)
+
+    return announce
+
+
+def conclude(sweep: Sweep) -> None:
+    """The table of the sweep, and what is not in it."""
+    from seqrl.reports.aggregate import aggregate, read_run
+    from seqrl.reports.tables import markdown
+
+    records = [read_run(run.folder) for run in sweep.runs if run.state != "new"]
+    rows = aggregate(records)
+    if rows:
+        print()
+        print(markdown(rows, [record for record in records if record.status != "done"]))
+
+
+def description(sweep: Sweep, jobs: int) -> list[str]:
+    """What a sweep would do: its runs by state, the stages that they share, and the time."""
+    pending = sweep.pending
+    lines = [f"{_counted(len(sweep.runs), 'run')}: {_listed(sweep.states)}; {len(pending)} to do"]
+    for state in dict.fromkeys(run.state for run in sweep.runs):
+        own = [run for run in sweep.runs if run.state == state]
+        lines += [f"  {state:<10} {run.folder}  {run}" for run in own[:SHOWN]]
+        if len(own) > SHOWN:
+            lines.append(f"  {state:<10} and {len(own) - SHOWN} more")
+    wanted = {
+        key: (run, name)
+        for run in reversed(pending)
+        for name, key in run.stages.items()
+        if key in run.unfinished
+    }
+    uses = Counter(key for run in pending for key in run.stages.values())
+    alone = sum(len(run.unfinished) for run in pending)
+    lines.append(f"stages to train: {len(wanted)}; {alone} if the runs shared none")
+    shared: dict[str, list[str]] = {}
+    for key, (_, name) in wanted.items():
+        if uses[key] > 1:
+            shared.setdefault(name, []).append(key)
+    for name, keys in shared.items():
+        users = sum(uses[key] for key in keys)
+        lines.append(f"  {name}: {_counted(len(keys), 'training')} for {_counted(users, 'run')}")
+    time = [(run.kinds[name], f"{name} of {run.config['algorithm']['name']}")
+            for run, name in wanted.values()]  # fmt: skip
+    return [*lines, _estimate(time, jobs, seconds_of_kinds(sweep))]
+
+
+def seconds_of_kinds(sweep: Sweep) -> dict[str, float]:
+    """By kind of stage, the mean time that a finished one took, of these runs and other seeds."""
+    from seqrl.build import planned_keys
+
+    found: dict[str, list[float]] = {}
+    for folder in dict.fromkeys(run.folder.parent for run in sweep.runs):
+        run = next(run for run in sweep.runs if run.folder.parent == folder)
+        kinds = run.kinds or planned_keys(seedless(run.config))
+        for path in folder.glob(f"*/{RESULT}"):
+            try:
+                stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+            except (OSError, ValueError, KeyError):
+                continue
+            for name, summary in stages.items():
+                if name in kinds:
+                    found.setdefault(kinds[name], []).append(float(summary["seconds"]))
+    return {kind: sum(seconds) / len(seconds) for kind, seconds in found.items()}
+
+
+def _estimate(stages: Sequence[tuple[str, str]], jobs: int, known: dict[str, float]) -> str:
+    """The time that stages take, given by kind and name, of which some kinds are known."""
+    if not stages:
+        return "time: nothing is left to train"
+    seconds = sum(known.get(kind, 0.0) for kind, _ in stages)
+    told = f"time: about {_duration(seconds / jobs)} of training with {jobs} at a time"
+    unknown = Counter(name for kind, name in stages if kind not in known)
+    if not unknown:
+        return told
+    names = ", ".join(list(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
+    rest = f"{_counted(unknown.total(), 'stage')} of which none was trained yet ({names})"
+    return f"{told}, and {rest}" if seconds else f"time: unknown for {rest}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(states: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.items())

@@ -1,0 +1,181 @@
+"""What a configuration describes: which stages, from what they start, and whose folder it has.
+
+Nothing here imports torch, so that a finished run is found in an instant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from seqrl.data.preparation import PREPARED
+from seqrl.reports.aggregate import IRRELEVANT, SPECTATORS
+from seqrl.training.store import Start
+
+Config = dict[str, Any]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be built; one problem a line."""
+
+
+def plain(config: DictConfig) -> Config:
+    """The configuration as nested dicts with every interpolation resolved.
+
+    ConfigError where one leads nowhere, as when a choice that it is made of is none.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        raise ConfigError(f"{error.full_key}: {error.msg}".splitlines()[0]) from None
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def starts_of(config: Config, stage: Config) -> dict[str, Start]:
+    """The stages of the same run that the stage's networks come from."""
+    found = {}
+    for network, source in (stage.get("from") or {}).items():
+        name, _, other = str(source).partition(".")
+        if name in config["algorithm"]["stages"]:
+            found[network] = Start(name, other or network)
+    return found
+
+
+def external_start(config: Config, stage: Config, network: str) -> str | None:
+    """The folder or file of a finished run that a network of the stage comes from, if it does."""
+    source = (stage.get("from") or {}).get(network)
+    return None if source is None or network in starts_of(config, stage) else str(source)
+
+
+def needed_stages(config: Config) -> Config:
+    """The last stage and all that it starts from, directly or not, in order."""
+    stages: Config = config["algorithm"]["stages"]
+    needed: set[str] = set()
+    for name in reversed(stages):
+        if not needed or name in needed:
+            needed |= {name} | {start.stage for start in starts_of(config, stages[name]).values()}
+    return {name: stage for name, stage in stages.items() if name in needed}
+
+
+def identity(config: Config) -> str:
+    """Eight hexadecimal digits of everything that decides a run's result but its seeds.
+
+    The contents of `task.data_dir` and of `init_from` count, not where they are, and code of
+    the user's own.
+    """
+    relevant = {k: v for k, v in config.items() if k not in IRRELEVANT}
+    relevant["trainer"] = {k: v for k, v in config["trainer"].items() if k not in SPECTATORS}
+    stages = {
+        name: {k: v for k, v in stage.items() if k != "seed"}
+        for name, stage in config["algorithm"]["stages"].items()
+    }
+    relevant["algorithm"] = config["algorithm"] | {"stages": stages}
+    relevant["task"] = _placeless(config["task"])
+    runs = {
+        run: file_hash(weights_file(run))
+        for stage in needed_stages(config).values()
+        for network in stage["from"] or {}
+        if (run := external_start(config, stage, network)) is not None
+    }
+    relevant["algorithm"] = _renamed(relevant["algorithm"], runs)
+    relevant["code"] = foreign_code(config)
+    if config["init_from"] is not None:
+        relevant["init_from"] = file_hash(weights_file(config["init_from"]))
+    if config["task"].get("data_dir") is not None:
+        relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """The node with some of its texts replaced."""
+    if isinstance(node, dict):
+        return {key: _renamed(value, names) for key, value in node.items()}
+    return names.get(node, node) if isinstance(node, str) else node
+
+
+def _placeless(node: Config) -> Config:
+    """The node without the names of its folders, `..._dir`."""
+    return {
+        k: _placeless(v)
+        if isinstance(v, dict)
+        else ("" if str(k).endswith("_dir") and v is not None else v)
+        for k, v in node.items()
+    }
+
+
+def run_folder(config: Config) -> Path:
+    """outputs/<task>/<algorithm>/<identity>/seed<k>; stages with seeds of their own are named."""
+    own = [
+        f"-{name}{stage['seed']}"
+        for name, stage in needed_stages(config).items()
+        if stage["seed"] != config["seed"]
+    ]
+    return (
+        Path(config["outputs"])
+        / str(config["task"]["name"])
+        / str(config["algorithm"]["name"])
+        / identity(config)
+        / f"seed{config['seed']}{''.join(own)}"
+    )
+
+
+def weights_file(init_from: str) -> Path:
+    """The weights that `init_from` means: a file, or the last stage of a run's folder."""
+    path = Path(init_from)
+    if (path / "stages.json").is_file():
+        stages: list[str] = list(json.loads((path / "stages.json").read_text()))
+        for name in reversed(stages):
+            candidate = path / "checkpoints" / name / "best.safetensors"
+            if candidate.is_file():
+                return candidate
+    if not path.is_file():
+        raise ConfigError(f"{init_from}: neither a finished run's folder nor a file")
+    return path
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_hash(folder: Path) -> str:
+    """Hash of the names and contents of the files in a folder and its folders.
+
+    What a task prepared there from the other files is left out: it appears with the first run.
+    """
+    digest = hashlib.blake2b()
+    files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_file()]
+    given = [path for path in files if path.parent != folder / PREPARED] or files
+    for path in given:
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def foreign_code(node: Any) -> dict[str, str]:
+    """Hashes of the modules that the configuration names and that are not seqrl's or a library's.
+
+    A user who edits an algorithm of his own has another experiment.
+    """
+    found: dict[str, str] = {}
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if isinstance(target, str) and target.split(".")[0] not in ("seqrl", "torch"):
+            source = inspect.getsourcefile(get_object(target))
+            if source is not None:
+                found[target] = file_hash(Path(source))
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            found |= foreign_code(item)
+    return found
