@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqrl needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,g2p,bible]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,g2p,bible,slurm]'
 	@touch $@
 
 .PHONY: install
@@ -43,27 +43,52 @@ EVERY_ALGORITHM := $(basename $(notdir $(wildcard conf/algorithm/*.yaml)))
 SCALE ?= small
 BENCHED = $(if $(DATA),experiment=multi30k task.data_dir=$(DATA),task=phrases)
 
-# A run that diverged (exit code 3) is a result; any other failure ends the comparison.
-define compare
-@for seed in $(SEEDS); do for algorithm in $(1); do \
-  $(BIN)/seqrl-train algorithm=$$algorithm seed=$$seed $(2) || [ $$? -eq 3 ] || exit; \
-done; done
-endef
+comma := ,
+empty :=
+blank := $(empty) $(empty)
+listed = $(subst $(blank),$(comma),$(strip $(1)))
+compare = $(BIN)/seqrl-train -m algorithm=$(call listed,$(1)) seed=$(call listed,$(SEEDS)) $(2) $(if $(JOBS),launcher=local launcher.jobs=$(JOBS))
 
 .PHONY: g2p
-g2p: $(STAMP)  ## compare ALGORITHMS over SEEDS on letters to phonemes, then a table
-	$(call compare,$(ALGORITHMS),experiment=g2p_$(SCALE))
-	$(BIN)/seqrl-report outputs/g2p/*/*/seed*
+g2p: $(STAMP)  ## compare ALGORITHMS over SEEDS on letters to phonemes, JOBS at a time
+	$(call compare,$(ALGORITHMS),experiment=g2p_small)
 
 .PHONY: algorithms-table
 algorithms-table: $(STAMP)  ## every algorithm over SEEDS on letters to phonemes: errors and minutes
-	$(call compare,$(EVERY_ALGORITHM),experiment=g2p_$(SCALE))
+	$(call compare,$(EVERY_ALGORITHM),experiment=g2p_small)
 	$(BIN)/seqrl-report --final --split test outputs/g2p/*/*/seed*
 
 .PHONY: multi30k
 multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder with tok/ and raw/, else the hub
 	$(call compare,$(ALGORITHMS),experiment=multi30k task.data_dir=$(if $(DATA),$(DATA),null))
-	$(BIN)/seqrl-report outputs/multi30k/*/*/seed*
+
+# The papers' tables. TASK= (iwslt14 at SCALE=paper, g2p at SCALE=small), SCALE=paper|small|smoke, SEEDS='1 2 3',
+# DATA=folder of the corpus, JOBS=runs at a time, DRY=1 to see what would be done.
+TASK ?= $(if $(filter paper,$(SCALE)),iwslt14,g2p)
+SMALL_g2p := g2p_small
+SMALL_multi30k := multi30k
+USUAL_SEEDS := $(if $(filter paper,$(SCALE)),1 2 3 4 5 6 7 8 9,$(if $(filter smoke,$(SCALE)),1,1 2 3))
+TABLE_SEEDS = $(if $(filter file,$(origin SEEDS)),$(USUAL_SEEDS),$(SEEDS))
+setting = $(if $(filter smoke,$(SCALE)),smoke,$(if $(filter small,$(SCALE)),$(SMALL_$(TASK))))
+define table
+$(BIN)/seqrl-train -m 'experiment=$(if $(setting),[$(1)$(comma)$(setting)],$(1))' seed=$(call listed,$(TABLE_SEEDS)) \
+  $(if $(setting),,task=$(TASK)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir=$(DATA)) \
+  $(if $(JOBS),launcher=local launcher.jobs=$(JOBS)) $(if $(DRY),dry_run=true)
+endef
+
+.PHONY: table1 table3 table4 table7 figure1 erpo-mt
+table1: $(STAMP)  ## MLE, RAML, VAML, AC, ERAC; at SCALE=paper without and with input feeding
+	$(call table,table1,model.input_feeding=false)
+table3: $(STAMP)  ## ERAC: the penalty on the critic's spread against the target's speed
+	$(call table,table3)
+table4: $(STAMP)  ## ERAC without future entropy, beside ERAC and AC
+	$(call table,table4)
+table7: $(STAMP)  ## MLE and ERAC with two layers
+	$(call table,table7)
+figure1: $(STAMP)  ## ERAC's temperature
+	$(call table,figure1)
+erpo-mt: $(STAMP)  ## MLE, scheduled sampling, RAML, interpolation and ERAC
+	$(call table,erpo_mt)
 
 .PHONY: bench
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR

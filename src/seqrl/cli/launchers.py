@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.interruption import Interruption
 from seqrl.cli.train import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
@@ -63,44 +63,65 @@ class Basic(Launcher):
         return EXIT_DONE
 
 
-@dataclass
-class _Job:
-    run: Planned
-    process: subprocess.Popen[str]
-    slot: int
+class Job(ABC):
+    """A run that was started somewhere else."""
+
+    def __init__(self, run: Planned, slot: int) -> None:
+        self.run = run
+        self.slot = slot
+
+    @abstractmethod
+    def code(self) -> int | None:
+        """The exit code; none while it runs."""
+
+    @abstractmethod
+    def last_lines(self) -> str:
+        """The end of what it said."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Have it save what it has and end."""
 
 
-class Local(Launcher):
-    """A process for each run, several at a time on this machine.
+class Parallel(Launcher):
+    """Several runs at a time; one waits for another that trains a stage which both need.
 
-    A run waits for another one that trains a stage which both need. Each writes what it would
-    show to its folder's log.txt. A process that outlives the sweep goes on and is waited for by
-    the next one.
-
-    jobs     at a time; none: `per_gpu` on each CUDA device, without one as many as there are cores
-    per_gpu  runs that share a CUDA device
+    jobs  at a time
     """
 
-    def __init__(self, *, jobs: int | None = None, per_gpu: int = 1) -> None:
-        require(jobs is None or jobs >= 1, f"jobs must be at least 1 or null, not {jobs}")
-        require(per_gpu >= 1, f"per_gpu must be at least 1, not {per_gpu}")
-        self.devices = visible_devices()
-        self.jobs = jobs or per_gpu * len(self.devices) or cores()
+    def __init__(self, *, jobs: int) -> None:
+        require(jobs >= 1, f"jobs must be at least 1 or null, not {jobs}")
+        self.jobs = jobs
+
+    @abstractmethod
+    def start(self, run: Planned, slot: int) -> Job:
+        """Start a run; slot is the number of its place among those at work."""
+
+    def stop(self, jobs: Sequence[Job]) -> None:
+        """Have all save what they have, and wait for that."""
+        print("stopping: the runs at work save what they have", flush=True)
+        for job in jobs:
+            job.stop()
+        while any(job.code() is None for job in jobs):
+            time.sleep(POLL)
 
     def launch(self, runs: Sequence[Planned], announce: Announce) -> int:
-        waiting, jobs = list(runs), list[_Job]()
+        waiting, jobs = list(runs), list[Job]()
         with Interruption() as interrupted:
             while waiting or jobs:
                 if interrupted():
-                    return self._stop(jobs)
-                for job in [job for job in jobs if job.process.poll() is not None]:
-                    jobs.remove(job)
-                    announce(job.run, job.process.returncode, last_lines(job.run.folder / LOG))
+                    self.stop(jobs)
+                    return EXIT_PREEMPTED
+                for job in list(jobs):
+                    code = job.code()
+                    if code is not None:
+                        jobs.remove(job)
+                        announce(job.run, code, job.last_lines())
                 self._fill(jobs, waiting)
                 time.sleep(POLL)
         return EXIT_DONE
 
-    def _fill(self, jobs: list[_Job], waiting: list[Planned]) -> None:
+    def _fill(self, jobs: list[Job], waiting: list[Planned]) -> None:
         """Start runs while there is room, each only if none at work trains what it needs."""
         while len(jobs) < self.jobs:
             busy = set[str]().union(*(job.run.unfinished for job in jobs))
@@ -109,65 +130,154 @@ class Local(Launcher):
                 return
             waiting.remove(run)
             slot = min(set(range(self.jobs)) - {job.slot for job in jobs})
-            jobs.append(_Job(run, start(run, self._environment(slot)), slot))
+            jobs.append(self.start(run, slot))
 
-    def _environment(self, slot: int) -> dict[str, str]:
-        """Of the run in a slot: its device, and its share of the cores."""
-        found = dict(os.environ)
+
+class Local(Parallel):
+    """A process for each run, on this machine; each writes what it would show to its log.txt.
+
+    A process that outlives the sweep goes on, and is waited for by the next one.
+
+    jobs     at a time; none: `per_gpu` on each CUDA device, without one as many as there are cores
+    per_gpu  runs that share a CUDA device
+    """
+
+    def __init__(self, *, jobs: int | None = None, per_gpu: int = 1) -> None:
+        require(per_gpu >= 1, f"per_gpu must be at least 1, not {per_gpu}")
+        self.devices = visible_devices()
+        usual = per_gpu * len(self.devices) or cores()
+        super().__init__(jobs=usual if jobs is None else jobs)
+
+    def start(self, run: Planned, slot: int) -> Job:
+        """Its device is the slot's, and its threads are its share of the cores."""
+        environment = dict(os.environ)
         if self.devices:
-            found["CUDA_VISIBLE_DEVICES"] = self.devices[slot % len(self.devices)]
-        found.setdefault("OMP_NUM_THREADS", str(max(1, cores() // self.jobs)))
-        return found
-
-    def _stop(self, jobs: Sequence[_Job]) -> int:
-        """Have all save what they have, and wait for that."""
-        print("stopping: the runs at work save what they have", flush=True)
-        for job in jobs:
-            job.process.terminate()
-        for job in jobs:
-            job.process.wait()
-        return EXIT_PREEMPTED
+            environment["CUDA_VISIBLE_DEVICES"] = self.devices[slot % len(self.devices)]
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // self.jobs)))
+        return Process(run, slot, environment)
 
 
-def start(run: Planned, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """A process at a run, which gets its configuration as it was checked."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with (run.folder / LOG).open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from seqrl.cli.launchers import job; job()"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,  # the terminal's Ctrl-C is the sweep's, which passes it on
-        )
-    assert process.stdin is not None
-    send(process.stdin, run)
-    return process
+class Process(Job):
+    """A run in a process of its own, which gets its configuration as it was checked."""
+
+    def __init__(self, run: Planned, slot: int, environment: dict[str, str]) -> None:
+        super().__init__(run, slot)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from seqrl.cli.launchers import main; main()"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+                start_new_session=True,  # the terminal's Ctrl-C is the sweep's, which passes it on
+            )
+        assert self._process.stdin is not None
+        with self._process.stdin as stream:
+            json.dump(vars(Training.of(run)), stream)
+
+    @property
+    def _log(self) -> Path:
+        return self.run.folder / LOG
+
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    def last_lines(self) -> str:
+        return ending(self._log.read_text(encoding="utf-8", errors="replace"))
+
+    def stop(self) -> None:
+        self._process.terminate()
 
 
-def send(stream: IO[str], run: Planned) -> None:
-    """What `job` reads."""
-    with stream:
-        json.dump({"config": run.config, "command": list(sys.argv), "path": sys.path}, stream)
+class Slurm(Parallel):
+    """A job of Slurm for each run, through submitit; the command stays and waits for them.
+
+    A job that is preempted, or whose time is over, is queued again and continues.
+
+    jobs        in the queue or at work at a time
+    cluster     `slurm`, or `local`: the same on this machine, to try it
+    folder      where submitit keeps its files
+    parameters  of submitit's executor: timeout_min, slurm_partition, gpus_per_node, ...
+    """
+
+    def __init__(self, *, jobs: int, cluster: str, folder: str, parameters: dict[str, Any]) -> None:
+        super().__init__(jobs=jobs)
+        require(cluster in ("slurm", "local"), f"cluster must be slurm or local, not {cluster!r}")
+        try:
+            import submitit
+        except ImportError:
+            raise ValueError("submitit is not installed: pip install 'seqrl[slurm]'") from None
+        if cluster == "local":  # the cores are shared; of Slurm each job gets its own
+            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+        self.executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        self.executor.update_parameters(name="seqrl", **parameters)
+
+    def start(self, run: Planned, slot: int) -> Job:
+        return Submitted(run, slot, self.executor.submit(Training.of(run)))
 
 
-def job() -> None:
+class Submitted(Job):
+    """A run that submitit has handed to a cluster."""
+
+    def __init__(self, run: Planned, slot: int, job: Any) -> None:
+        super().__init__(run, slot)
+        self._job = job
+
+    def code(self) -> int | None:
+        if not self._job.done():
+            return None
+        if self._job.exception() is not None:
+            return EXIT_FAILED
+        code: int = self._job.result()
+        return code
+
+    def last_lines(self) -> str:
+        return ending((self._job.stdout() or "") + (self._job.stderr() or ""))
+
+    def stop(self) -> None:
+        self._job.cancel(check=False)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a process elsewhere needs to make a run.
+
+    config   as it was checked
+    command  that the run's record names
+    path     where Python finds modules
+    """
+
+    config: dict[str, Any]
+    command: list[str]
+    path: list[str]
+
+    @classmethod
+    def of(cls, run: Planned) -> Training:
+        return cls(run.config, list(sys.argv), list(sys.path))
+
+    def __call__(self) -> int:
+        sys.argv, sys.path = self.command, self.path
+        from seqrl.cli.running import run_training
+
+        return run_training(self.config)
+
+    def checkpoint(self) -> Any:
+        """What submitit is to queue when it takes the job off its machine: the same again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def main() -> None:
     """A process of a sweep: makes the run that is described on its standard input."""
-    given: dict[str, Any] = json.load(sys.stdin)
-    sys.argv, sys.path = given["command"], given["path"]
-    from seqrl.cli.running import run_training
-
-    sys.exit(run_training(given["config"]))
+    sys.exit(Training(**json.load(sys.stdin))())
 
 
-def last_lines(path: Path) -> str:
-    """The end of a file, or as much as there is."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
+def ending(text: str) -> str:
+    """The last lines of a text."""
+    lines = text.splitlines()
     return "\n".join(["...", *lines[-LAST_LINES:]] if len(lines) > LAST_LINES else lines)
 
 
