@@ -112,7 +112,9 @@ def test_a_term_is_the_mixture_of_likelihood_and_negative_cross_entropy(
     targets = distributions(tuple(shape))
     terms = mixed_terms(scored, c, lambda places: targets[batch.target_mask][places])
     log_p = torch.zeros(*shape, SIZE).double()
-    log_p[batch.target_mask] = torch.log_softmax(scored.logits().detach(), -1)
+    log_p[batch.target_mask] = torch.log_softmax(
+        scored.policy.project(scored.features).detach(), -1
+    )
     for b, y in enumerate(REFERENCES):
         for t, token in enumerate(y):
             part = c[b, t] if isinstance(c, Tensor) else c
@@ -130,7 +132,7 @@ def test_the_gradient_is_the_policy_less_the_mixed_target() -> None:
     (found,) = torch.autograd.grad(-terms[mask].sum(), scored.features, retain_graph=True)
     onehot = torch.nn.functional.one_hot(batch.target, SIZE)
     mixed = (1 - c).unsqueeze(-1) * onehot + c.unsqueeze(-1) * targets.detach()
-    expected = torch.softmax(scored.logits(), -1) - mixed[mask]
+    expected = torch.softmax(scored.policy.project(scored.features), -1) - mixed[mask]
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-12)
     (none,) = torch.autograd.grad(terms.sum(), targets, allow_unused=True)
     assert none is None

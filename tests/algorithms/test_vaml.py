@@ -162,7 +162,7 @@ def test_the_product_of_a_sequences_token_targets_is_its_payoff_probability(tau:
     terms = algorithm.terms(scored, batch)
     mask = scored.trajectories.mask
     (slope,) = torch.autograd.grad(terms[mask].sum(), scored.features)
-    targets = (slope + torch.softmax(scored.logits(), -1)).detach()
+    targets = (slope + torch.softmax(scored.policy.project(scored.features), -1)).detach()
     taken = targets.gather(-1, scored.trajectories.targets[mask].unsqueeze(-1)).squeeze(-1)
     found = torch.where(mask, scored.trajectories.padded(taken), 1.0).prod(1)
     expected = torch.softmax(RETURNS / tau, 1).flatten()

@@ -101,10 +101,6 @@ class Scored:
     entropies: Tensor | None
     clock: Clock
 
-    def logits(self, places: Places = ...) -> Tensor:
-        """[..., V] at some of the P tokens, with gradient."""
-        return self.policy.project(self.features[places])
-
 
 class WeightedLikelihood(Algorithm):
     """Propose without gradient, score in one teacher-forced pass, learn by weighted likelihood.
