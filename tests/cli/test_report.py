@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -59,6 +61,8 @@ def test_what_cannot_be_shown(
     (copy / "result.json").unlink()
     (copy / "status.json").write_text('{"status": "running", "reason": null}')
     assert main([str(copy)]) == 1
+    assert f"  {copy} (running)\n" in capsys.readouterr().err
+    assert main([str(copy), "--incomplete"]) == 1
     assert "no finished run has such scores (runs are running)" in capsys.readouterr().err
     assert main([str(tiny_run), "--split", "tset"]) == 1
 
@@ -94,3 +98,51 @@ def test_a_reader_who_has_seen_enough_is_no_failure(tiny_run: Path) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_baseline(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tiny_run), "--split", "test", "--baseline", "MLE", "--csv"]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    scores = [line for line in lines if line["score"] == "bleu"]
+    assert [line["baseline"] for line in scores] == ["yes", ""]
+    difference = float(scores[1]["mean"]) - float(scores[0]["mean"])
+    assert float(scores[1]["difference"]) == pytest.approx(difference)
+    assert (scores[1]["pairs"], scores[1]["p"]) == ("1", "")
+    assert main([str(tiny_run), "--baseline", "raml"]) == 2
+    assert "  algorithm=erac, policy MLE\n" in capsys.readouterr().err
+
+
+def test_a_table_described_in_a_file(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.yaml"
+    path.write_text("report: {title: A table, final: true, split: test}\nseed: 1\n")
+    assert main([str(tiny_run), "--table", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "## A table"
+    assert sum(line.startswith("| text") for line in lines) == 1
+    path.write_text("report: {titel: A table}\n")
+    assert main([str(tiny_run), "--table", str(path)]) == 2
+    assert f"{path}: report has no titel; there are title," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("none.yaml", "cannot be read"),
+        ("multi30", "did you mean multi30k"),
+        ("bare.yaml", "no node"),
+    ],
+)
+def test_a_table_that_is_not_described(
+    tiny_run: Path,
+    tmp_path: Path,
+    name: str,
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bare.yaml").write_text("seed: 1\n")
+    assert main([str(tiny_run), "--table", name]) == 2
+    assert problem in capsys.readouterr().err

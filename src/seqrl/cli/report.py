@@ -2,6 +2,10 @@
 
 RUN is the folder of a run, or one above several, such as outputs/phrases. Runs that differ
 in nothing but their seed are one row. The table is Markdown, if nothing else is asked for.
+Where a run is neither done nor diverged there are no statistics, unless --incomplete is given.
+
+--baseline names a row to test the others against: by its algorithm, its policy, or settings
+such as algorithm=erac,algorithm.tau=0.04.
 """
 
 from __future__ import annotations
@@ -9,12 +13,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from seqrl.cli.configuration import conf_folder
+from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
-from seqrl.reports.aggregate import ReportError, aggregate, find_runs, read_run
+from seqrl.reports.aggregate import ReportError, find_runs, read_run
+from seqrl.reports.report import Report, sweep_report
+from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.reports.tables import comma_separated, latex, markdown
+
+EXPERIMENT = "experiment"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
     except (ReportError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
@@ -53,12 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--decoding", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--final", action="store_true", help="only the last policy of each run")
+    parser.add_argument("--baseline", metavar="SETTING", help="row to test the others against")
+    parser.add_argument(
+        "--table",
+        metavar="FILE.yaml",
+        help="take all this from its node `report`; or the name of one of conf/experiment",
+    )
+    parser.add_argument(
+        "--incomplete", action="store_true", help="show what there is of runs that are not finished"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the learning curves")
     return parser
 
 
 def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
     """Print the table and draw the curves. Raises ReportError."""
+    spec = specification(chosen)
     records = [read_run(folder) for folder in folders]
     if chosen.plot:
         from seqrl.reports.curves import plot_runs
@@ -68,14 +92,45 @@ def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
         except ValueError as error:  # no such kind of picture
             raise ReportError(f"--plot {chosen.plot}: {error}") from None
         print(f"curves: {chosen.plot}", file=sys.stderr)
-    rows = aggregate(records, splits=chosen.split, decodings=chosen.decoding, final=chosen.final)
-    unfinished = [record for record in records if record.status != "done"]
-    if not rows:
-        found = ", ".join(sorted({record.status for record in records}))
-        raise ReportError(f"nothing to show: no finished run has such scores (runs are {found})")
+    made = sweep_report(records, spec, incomplete=chosen.incomplete)
+    form: Callable[[Report], str] = markdown
     if chosen.csv:
-        print(comma_separated(rows))
+        form = comma_separated
     elif chosen.latex:
-        print(latex(rows))
-    else:
-        print(markdown(rows, unfinished))
+        form = latex
+    print(form(made))
+
+
+def specification(chosen: argparse.Namespace) -> TableSpec:
+    """Of the table, as the file says where there is one, and the command line beyond it."""
+    spec = read_table(chosen.table) if chosen.table else TableSpec()
+    return replace(
+        spec,
+        baseline=chosen.baseline or spec.baseline,
+        final=chosen.final or spec.final,
+        split=tuple(chosen.split) or spec.split,
+        decoding=tuple(chosen.decoding) or spec.decoding,
+    )
+
+
+def read_table(name: str) -> TableSpec:
+    """The node `report` of a yaml file, or of an experiment of `conf/`. Raises RequestError."""
+    import yaml
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        folder = conf_folder() / EXPERIMENT
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            names = sorted(file.stem for file in folder.glob("*.yaml"))
+            raise RequestError(f"--table {name}: no such experiment; {nearest(name, names)}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RequestError(f"--table {name}: {path} cannot be read: {error}") from None
+    if not isinstance(tree, dict) or "report" not in tree:
+        raise RequestError(f"--table {name}: {path} has no node `report`")
+    try:
+        return TableSpec.from_node(tree["report"])
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from None
