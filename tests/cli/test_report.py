@@ -146,3 +146,50 @@ def test_a_table_that_is_not_described(
     Path("bare.yaml").write_text("seed: 1\n")
     assert main([str(tiny_run), "--table", name]) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_two_runs_are_compared_on_their_outputs(
+    tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--compare", str(tiny_run), str(tiny_run)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    entries = json.loads((tiny_run / "result.json").read_text())["scores"]
+    bleu = entries[-1]["scores"]["bleu"]["value"]
+    assert shown[2].split()[:2] == ["bleu", f"{bleu:.2f}"]
+    assert shown[2].split()[-2:] == ["+0.00", "1.000"]
+    assert shown[-1] == f"B: {tiny_run} (ERAC, test, greedy)"
+
+
+def test_outputs_that_cannot_be_compared(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compared(run: Path, *options: str) -> tuple[int, str]:
+        code = main(["--compare", str(tiny_run), str(run), *options])
+        return code, capsys.readouterr().err
+
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "seed1"))
+    assert compared(copy, "--decoding", "beam7") == (
+        2,
+        f"{tiny_run}: there are no outputs of test beam7; there are dev greedy, test greedy\n",
+    )
+    path = next((copy / "checkpoints").glob("joint/test.*.hyp.txt"))
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line}\n" for line in lines[1:]))
+    code, error = compared(copy)
+    assert (code, error) == (1, f"{path} has 14 lines, but test 15 examples\n")
+    path.write_text("u v w\n" * 15)
+    code, error = compared(copy)
+    assert code == 1
+    assert "the corpus is no longer the one that it was scored on" in error
+    (copy / "result.json").unlink()
+    assert compared(copy)[0] == 1
+    assert compared(tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["RUN", "--compare", "A", "B"], ["--compare", "A", "B", "--csv"]]
+)
+def test_what_does_not_go_together(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2

@@ -6,6 +6,9 @@ Where a run is neither done nor diverged there are no statistics, unless --incom
 
 --baseline names a row to test the others against: by its algorithm, its policy, or settings
 such as algorithm=erac,algorithm.tau=0.04.
+
+--compare A B tests two finished runs' last policies on their outputs of one split, without
+regard to seeds. It reads the corpus again.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.configuration import conf_folder
 from seqrl.cli.settings import nearest
@@ -25,12 +29,28 @@ from seqrl.reports.report import Report, sweep_report
 from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.reports.tables import comma_separated, latex, markdown
 
+if TYPE_CHECKING:
+    from seqrl.cli.runs import Run
+    from seqrl.metrics.corpus import Outputs
+
 EXPERIMENT = "experiment"
+TOLERANCE = 1e-3
+TABLES_ONLY = ("csv", "latex", "final", "baseline", "table", "incomplete", "plot")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Gives 0 when done, 1 when failed, 2 for a wrong command line."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if bool(chosen.compare) == bool(chosen.runs):
+        parser.error("name runs, or two of them with --compare")
+    if chosen.compare:
+        others = [f"--{name}" for name in TABLES_ONLY if getattr(chosen, name)]
+        if others:
+            parser.error(f"--compare makes no table: it does not go with {', '.join(others)}")
+        from seqrl.cli.runs import guarded
+
+        return guarded(lambda: compare(chosen))
     try:
         folders = find_runs(chosen.runs)
     except ReportError as error:
@@ -59,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several"
+        "runs", nargs="*", type=Path, metavar="RUN", help="folder of a run, or of several"
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print every number, a score a line")
@@ -75,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--incomplete", action="store_true", help="show what there is of runs that are not finished"
+    )
+    parser.add_argument(
+        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="test two runs on their outputs"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the learning curves")
     return parser
@@ -134,3 +157,82 @@ def read_table(name: str) -> TableSpec:
         return TableSpec.from_node(tree["report"])
     except RequestError as error:
         raise RequestError(f"{path}: {error}") from None
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Test the outputs of two runs and print what came out."""
+    from seqrl.cli.runs import RunError, UsageError, open_run
+
+    if len(chosen.split) > 1 or len(chosen.decoding) > 1:
+        raise UsageError("--compare is of one --split and one --decoding")
+    split = chosen.split[0] if chosen.split else "test"
+    runs = [open_run(folder) for folder in chosen.compare]
+    first, second = (_finals(run, split, chosen.decoding) for run in runs)
+    names = [name for name in first["scores"] if name in second["scores"]]
+
+    from seqrl.reports.outputs import compared, comparison_text
+
+    outputs = [_outputs(run, entry) for run, entry in zip(runs, (first, second), strict=True)]
+    try:
+        differences = compared(names, *outputs)
+    except ValueError as error:
+        raise RunError(f"{runs[0].folder} and {runs[1].folder}: {error}") from None
+    print(comparison_text(differences))
+    for letter, run, entry in zip("AB", runs, (first, second), strict=True):
+        print(f"{letter}: {run.folder} ({entry['label']}, {entry['split']}, {entry['decoding']})")
+    return EXIT_DONE
+
+
+def _finals(run: Run, split: str, decodings: Sequence[str]) -> dict[str, Any]:
+    """The line of the results of the run's last policy, decoded as asked, or as it did first."""
+    from seqrl.cli.runs import UsageError
+
+    stage = run.stage(None)
+    entries = [e for e in read_run(run.folder).entries if e["stage"] == stage]
+    found = [
+        e for e in entries if e["split"] == split and (not decodings or e["decoding"] in decodings)
+    ]
+    if not found:
+        there = ", ".join(dict.fromkeys(f"{e['split']} {e['decoding']}" for e in entries))
+        asked = " ".join([split, *decodings])
+        raise UsageError(f"{run.folder}: there are no outputs of {asked}; there are {there}")
+    return found[0]
+
+
+def _outputs(run: Run, entry: dict[str, Any]) -> Outputs:
+    """What the run wrote, beside the references of its task's corpus as it is now."""
+    from seqrl.build import ConfigError, build_task, check_corpus
+    from seqrl.cli.runs import RunError, UsageError, placed
+    from seqrl.metrics.corpus import METRICS, Outputs
+
+    split = entry["split"]
+    path = run.folder / "checkpoints" / entry["stage"] / f"{split}.{entry['decoding']}.hyp.txt"
+    try:
+        hypotheses = path.read_text(encoding="utf-8").split("\n")[:-1]
+    except (OSError, ValueError) as error:
+        raise RunError(f"the outputs of {run.folder} cannot be read: {error}") from None
+    config = placed(run)
+    try:
+        check_corpus(config)
+        task = build_task(config)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    examples = task.corpus[split]
+    if len(hypotheses) != len(examples):
+        raise RunError(f"{path} has {len(hypotheses)} lines, but {split} {len(examples)} examples")
+    raw = all(example.raw for example in examples)
+    outputs = Outputs(
+        hypotheses,
+        [example.references for example in examples],
+        [task.detokenize(text) for text in hypotheses],
+        [e.raw if raw else tuple(map(task.detokenize, e.references)) for e in examples],
+        raw,
+    )
+    for name, score in entry["scores"].items():
+        value = METRICS[name](outputs).value
+        if abs(value - score["value"]) > TOLERANCE:
+            raise RunError(
+                f"{run.folder}: {name} of its outputs is {value:.4f}, but was {score['value']}; "
+                "the corpus is no longer the one that it was scored on"
+            )
+    return outputs

@@ -233,7 +233,7 @@ class _Columns:
 
 
 def p_text(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def _score_values(line: Line, name: str, score: Statistics) -> dict[str, object]:
