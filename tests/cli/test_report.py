@@ -47,6 +47,17 @@ def test_folders_above_runs_and_a_plot(
     assert str(picture) in shown.err
 
 
+def test_a_page(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "new" / "page.html"
+    assert main([str(tiny_run), "--html", str(page)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"page: {page}\n"
+    assert shown.out.startswith("| task")
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 2  # no setting varies
+    assert "algorithm=erac task=text" in text
+
+
 def test_latex(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tiny_run), "--latex"]) == 0
     assert r"\end{tabular}" in capsys.readouterr().out

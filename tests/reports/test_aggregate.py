@@ -19,7 +19,6 @@ from seqrl.reports.aggregate import (
     read_run,
     settings_text,
 )
-from seqrl.reports.curves import dev_curve, plot_runs
 from seqrl.reports.report import Report, sweep_report
 from seqrl.reports.statistics import Statistics
 from seqrl.reports.table_spec import TableSpec
@@ -244,33 +243,3 @@ def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     (folder / "result.json").write_text("{")
     with pytest.raises(ReportError, match=r"seed1 is no readable run"):
         read_run(folder)
-
-
-def write_metrics(folder: Path, records: list[dict[str, Any]]) -> None:
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def test_a_curve_goes_on_where_the_stage_before_ended(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
-    write_metrics(
-        folder,
-        [
-            {"stage": "actor", "step": 5, "dev/bleu": 1.0},
-            {"stage": "actor", "step": 10, "dev/bleu": "nan"},
-            {"stage": "critic", "step": 20, "dev/td_error": 0.1},
-            {"stage": "joint", "step": 0, "dev/bleu": 2.0},
-            {"stage": "joint", "step": 4, "dev/bleu": 3.0},
-        ],
-    )
-    assert dev_curve(read_run(folder)) == {"actor": [(5, 1.0)], "joint": [(30, 2.0), (34, 3.0)]}
-
-
-def test_curves_are_drawn_where_there_are_any(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
-    bare = make_run(tmp_path / "seed2", configuration(2))
-    with pytest.raises(ReportError, match="nothing to plot"):
-        plot_runs([read_run(bare)], tmp_path / "none.png")
-    write_metrics(folder, [{"stage": "actor", "step": 5, "dev/bleu": 1.0}])
-    picture = tmp_path / "new" / "curves.png"
-    plot_runs([read_run(folder), read_run(bare)], picture)
-    assert picture.read_bytes().startswith(b"\x89PNG")

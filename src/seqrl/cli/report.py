@@ -28,6 +28,7 @@ from seqrl.reports.aggregate import ReportError, find_runs, read_run
 from seqrl.reports.report import Report, sweep_report
 from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.reports.tables import comma_separated, latex, markdown
+from seqrl.tracking.files import write_text_atomic
 
 if TYPE_CHECKING:
     from seqrl.cli.runs import Run
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "experiment"
 TOLERANCE = 1e-3
-TABLES_ONLY = ("csv", "latex", "final", "baseline", "table", "incomplete", "plot")
+TABLES_ONLY = ("csv", "latex", "final", "baseline", "table", "incomplete", "plot", "html")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", nargs=2, type=Path, metavar=("A", "B"), help="test two runs on their outputs"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the learning curves")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with the table and all curves"
+    )
     return parser
 
 
@@ -116,6 +120,11 @@ def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
             raise ReportError(f"--plot {chosen.plot}: {error}") from None
         print(f"curves: {chosen.plot}", file=sys.stderr)
     made = sweep_report(records, spec, incomplete=chosen.incomplete)
+    if chosen.html:
+        from seqrl.reports.page import html
+
+        write_text_atomic(chosen.html, html(made))
+        print(f"page: {chosen.html}", file=sys.stderr)
     form: Callable[[Report], str] = markdown
     if chosen.csv:
         form = comma_separated

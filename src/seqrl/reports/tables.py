@@ -117,6 +117,8 @@ def notes(report: Report) -> list[str]:
             signatures.setdefault(name, {}).update(dict.fromkeys(texts))
     lines += [f"{name}: {text}" for name, texts in signatures.items() for text in texts]
     lines += _published_notes(report)
+    if report.diverged and any(row.n for row in rows):
+        lines.append("runs that diverged have no scores: all numbers are of the others")
     lines += [f"diverged: {run.folder}{_reason(run.reason)}" for run in report.diverged]
     lines += [f"not finished: {run}" for run in report.unfinished]
     return [*lines, report.spec.note.strip()] if report.spec.note else lines
@@ -282,12 +284,12 @@ def _test_notes(report: Report) -> list[str]:
             f"p: two-sided sign-flip test of the difference ({_how(tested)}), after Holm's "
             "correction over the rows of one task, split, decoding and score"
         )
-    lines += [
-        f"with {pairs} pairs no p is below {p_text(least_p(pairs))}, even before the correction: "
-        "it takes 6 seeds to get below 0.05"
-        for pairs in sorted({comparison.pairs for comparison in tested})
-        if least_p(pairs) > LEVEL
-    ]
+    limited = sorted({test.pairs for test in tested if least_p(test.pairs) > LEVEL})
+    if limited:
+        limits = ", ".join(f"{p_text(least_p(pairs))} with {pairs} pairs" for pairs in limited)
+        lines.append(
+            f"no p can be below {limits}, even before the correction; below {LEVEL} it takes 6"
+        )
     lower = [name for name in score_names(report.rows) if name in LOWER_IS_BETTER]
     if lower:
         lines.append(f"{', '.join(lower)}: lower is better")
