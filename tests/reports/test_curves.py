@@ -20,7 +20,7 @@ from seqrl.reports.curves import (
     sweep_figure,
 )
 from seqrl.reports.report import Report, sweep_report
-from seqrl.reports.table_spec import TableSpec
+from seqrl.reports.table_spec import RequestError, TableSpec
 
 DIVERGED = {"status": "diverged", "reason": "the loss is nan"}
 
@@ -142,5 +142,25 @@ def test_a_sweep_of_one_setting_has_its_deviations_and_what_diverged(
 
 def test_without_one_setting_that_varies_there_is_no_sweep(sweep: list[RunRecord]) -> None:
     assert sweep_figure(reported([r for r in sweep if r.algorithm == "mle"])) is None
-    assert sweep_figure(reported(sweep, curve="algorithm.beta")) is None
+    with pytest.raises(RequestError, match=r"curve: no run has a setting algorithm\.beta"):
+        reported(sweep, curve="algorithm.beta")
+    assert sweep_figure(reported(sweep, curve="algorithm.name")) is None
     assert sweep_figure(reported(sweep, curve="algorithm.tau")) is not None
+
+
+def test_rewards_of_other_scales_have_panels_of_their_own(tmp_path: Path) -> None:
+    for name, scale in (("erac", "reference_length"), ("mrt", "none"), ("raml", "none")):
+        config = configuration(1, algorithm=name) | {"reward": {"_target_": "a.Bleu", "order": 4}}
+        config["algorithm"]["stages"]["joint"]["reward"] = {"scale": scale}
+        folder = make_run(tmp_path / name / "seed1", config, 20.0)
+        write_metrics(folder, [{"stage": "joint", "step": 1, "dev/bleu": 3.0, "train/reward": 1.0}])
+    figure = reward_figure([read_run(folder) for folder in find_runs([tmp_path])])
+    assert figure is not None
+    shown = {
+        axis.get_title(): [text.get_text() for text in axis.get_legend().get_texts()]
+        for axis in figure.axes
+    }
+    assert shown == {
+        "toy, Bleu, scale=reference_length": ["erac"],
+        "toy, Bleu, scale=none": ["mrt", "raml"],
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -32,7 +32,11 @@ Points = list[tuple[float, float]]
 
 METRICS = "metrics.jsonl"
 REWARD = "train/reward"
+TARGET = "_target_"
 WIDTH, HEIGHT = 8.0, 3.8
+LINE, MARGINS = 0.19, 1.1
+"""Inches: of a picture, of a line of its legend, and of what is above and below its axis."""
+
 DPI = 150
 COLOURS = 10
 DASHES = ("-", "--", ":", "-.")
@@ -42,7 +46,7 @@ LOGARITHMIC = 10.0
 """A setting whose largest value is more than so many times its least is drawn on such an axis."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Group:
     """Runs that differ in their seed alone, and how they are drawn."""
 
@@ -113,7 +117,7 @@ def learning_figure(records: Sequence[RunRecord]) -> Figure | None:
     shown = [group for group in groups if any(curves[r.folder] for r in group.records)]
     if not shown:
         return None
-    figure, panels = _panels([group.task for group in shown])
+    figure, panels = _panels([(group.task, group.label) for group in shown])
     later: dict[str, list[float]] = {}
     for group in shown:
         axis = panels[group.task]
@@ -142,23 +146,26 @@ def reward_figure(records: Sequence[RunRecord]) -> Figure | None:
     One point a validation, whose reward is the mean since the one before; a curve begins at the
     hollow point. One panel for each task and reward, since rewards differ in their scales.
     """
-    groups = _groups(records)
-    curves = {record.folder: reward_curve(record) for record in records}
-    shown = [group for group in groups if any(curves[r.folder] for r in group.records)]
-    if not shown:
+    drawn = [
+        (group, _reward(record, stage), points)
+        for group in _groups(records)
+        for record in group.records
+        for stage, points in reward_curve(record).items()
+    ]
+    if not drawn:
         return None
-    names = {id(group): f"{group.task}, {_reward_name(group.records[0])}" for group in shown}
-    figure, panels = _panels([names[id(group)] for group in shown])
-    for group in shown:
-        axis = panels[names[id(group)]]
-        for record in group.records:
-            for points in curves[record.folder].values():
-                xs, ys = zip(*points, strict=True)
-                axis.plot(xs, ys, group.dash, marker=".", color=group.colour, lw=1, ms=5, alpha=0.7)
-                axis.plot(xs[0], ys[0], "o", color=group.colour, ms=6, mfc="white")
+    names = _reward_names([(group.task, reward) for group, reward, _ in drawn])
+    entries = {(name, group): None for name, (group, _, _) in zip(names, drawn, strict=True)}
+    figure, panels = _panels([(name, group.label) for name, group in entries])
+    for name, (group, _, points) in zip(names, drawn, strict=True):
+        xs, ys = zip(*points, strict=True)
+        axis, colour = panels[name], group.colour
+        axis.plot(xs, ys, group.dash, marker=".", color=colour, lw=1, ms=5, alpha=0.7)
+        axis.plot(xs[0], ys[0], "o", color=colour, ms=6, mfc="white")
         metric = _metric(group.records[0])
         axis.set(xlabel="mean reward of the training samples", ylabel=_axis_label("dev", metric))
-        _legend_entry(axis, group)
+    for name, group in entries:
+        _legend_entry(panels[name], group)
     for name, axis in panels.items():
         axis.set_title(_plain(name))
         _finish(axis)
@@ -183,12 +190,13 @@ def sweep_figure(report: Report) -> Figure | None:
     if not series:
         return None
     blocks = [_place(rows[0]) for rows in series.values()]
-    figure, panels = _panels(blocks)
+    labels = [_wrapped(key[-1]) for key in series]
+    figure, panels = _panels(list(zip(blocks, labels, strict=True)))
     drawn: dict[str, int] = {}
-    for block, (key, rows) in zip(blocks, series.items(), strict=True):
+    for block, label, rows in zip(blocks, labels, series.values(), strict=True):
         number = drawn[block] = drawn.get(block, -1) + 1
         name = _task_score(report, rows[0])
-        _draw_setting(panels[block], rows, setting, name, f"C{number % COLOURS}", _wrapped(key[-1]))
+        _draw_setting(panels[block], rows, setting, name, f"C{number % COLOURS}", label)
         panels[block].set(xlabel=_plain(setting), ylabel=_axis_label(rows[0].split, name))
     for block, axis in panels.items():
         rows = [row for found in series.values() for row in found if _place(row) == block]
@@ -286,14 +294,20 @@ def _groups(records: Sequence[RunRecord]) -> list[_Group]:
     return made
 
 
-def _panels(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
-    """A figure with one panel for each different name, below each other."""
+def _panels(curves: Sequence[tuple[str, str]]) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with panels below each other, as high as their legends need.
+
+    curves  of each one the name of its panel and its label
+    """
     from matplotlib.figure import Figure
 
-    different = list(dict.fromkeys(names))
-    figure = Figure(figsize=(WIDTH, HEIGHT * len(different)), layout="constrained")
-    axes = figure.subplots(len(different), 1, squeeze=False)
-    return figure, dict(zip(different, axes[:, 0], strict=True))
+    lines: dict[str, int] = {}
+    for name, label in curves:
+        lines[name] = lines.get(name, 0) + label.count("\n") + 1
+    heights = [max(HEIGHT, LINE * number + MARGINS) for number in lines.values()]
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(lines), 1, squeeze=False, height_ratios=heights)
+    return figure, dict(zip(lines, axes[:, 0], strict=True))
 
 
 def _legend_entry(axis: Axes, group: _Group) -> None:
@@ -348,9 +362,27 @@ def _metric(record: RunRecord) -> str:
     return str(record.config["task"]["metric"])
 
 
-def _reward_name(record: RunRecord) -> str:
-    reward: Mapping[str, Any] = record.config.get("reward") or {}
-    return str(reward.get("_target_", "reward")).rpartition(".")[2]
+def _reward(record: RunRecord, stage: str) -> dict[str, Any]:
+    """The reward of a stage, which may change settings of the run's."""
+    own = record.config["algorithm"]["stages"].get(stage, {}).get("reward")
+    return {**(record.config.get("reward") or {}), **(own or {})}
+
+
+def _reward_names(rewards: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Of each task and reward: the task, the class, and the settings that are not all the same."""
+    every = dict.fromkeys(key for _, reward in rewards for key in reward)
+    differing = [
+        key
+        for key in every
+        if key != TARGET and len({str(reward.get(key)) for _, reward in rewards}) > 1
+    ]
+    return [
+        ", ".join(
+            [task, str(reward.get(TARGET, "reward")).rpartition(".")[2]]
+            + [f"{key}={reward[key]}" for key in differing if key in reward]
+        )
+        for task, reward in rewards
+    ]
 
 
 def _metrics(record: RunRecord) -> list[Record]:

@@ -83,7 +83,7 @@ def sweep_report(
     incomplete  whether runs without a result are tolerated; one that diverged has a result
 
     Raises IncompleteError with the list of runs that are not finished, RequestError for a
-    baseline that is not one row, ReportError where there is nothing to show.
+    baseline that is not one row or a setting that no run has, ReportError where there is nothing to show.
     """
     spec = spec or TableSpec()
     absent = unfinished(records, expected)
@@ -99,6 +99,8 @@ def sweep_report(
     if not rows:
         found = ", ".join(sorted({record.status for record in records})) or MISSING
         raise ReportError(f"nothing to show: no finished run has such scores (runs are {found})")
+    if spec.curve and not any(spec.curve in row.configuration for row in rows):
+        raise RequestError(f"report.curve: no run has a setting {spec.curve}")
     rows = sorted(rows, key=lambda row: (row.block, _place(row, spec.published)))
     baselines = found_baselines(rows, spec.baseline) if spec.baseline else {}
     tests = _comparisons(rows, baselines)
