@@ -70,9 +70,9 @@ def test_sums_of_errors_make_the_corpus_score(name: str) -> None:
 
 
 def test_scores_are_those_of_the_corpus_with_several_references() -> None:
-    references = [("the cat sat on the mat .", "a cat sat on a mat ."), ("so it is now here .",)]
-    first = outputs(["the cat sat on a mat .", "so is it now here ."], references)
-    second = outputs(["The cat was on the mat .", "so it is now ."], references)
+    references = [("the cat sat on the mat .", "a cat sat on a mat ."), ("so (it) is now here.",)]
+    first = outputs(["the cat sat on a mat .", "so is (it) now here."], references)
+    second = outputs(["The cat was on the mat .", "so (it) is now ."], references)
     names = ["bleu", "sacrebleu", "sacrebleu_lc", "chrf"]
     for difference in compared(names, first, second):
         assert difference.first.value == pytest.approx(METRICS[difference.name](first).value)

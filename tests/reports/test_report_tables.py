@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,38 @@ def test_what_the_test_cannot_show_is_said(outputs: Path) -> None:
     assert "runs that diverged have no scores: all numbers are of the others" in text
     assert "diverged: " in text
     assert "(the loss is nan)" in text
+
+
+def test_each_split_is_corrected_by_itself(outputs: Path) -> None:
+    report = reported(outputs, baseline="mle", split=None)
+    tests = [
+        (line.row.split, line.comparisons["bleu"]) for line in report.lines if line.comparisons
+    ]
+    assert [(split, test.pairs, test.adjusted) for split, test in tests] == [
+        *[("dev", 3, 0.5), ("dev", 2, 0.5)],
+        *[("test", 3, 0.5), ("test", 2, 0.5)],
+    ]
+
+
+def test_six_seeds_can_tell_a_difference(tmp_path: Path) -> None:
+    for seed in range(1, 7):
+        for algorithm, bleu in (("mle", 20.0), ("erac", 21.0 + seed)):
+            config = configuration(seed, algorithm=algorithm)
+            make_run(tmp_path / "toy" / algorithm / f"a/seed{seed}", config, bleu)
+    text = markdown(reported(tmp_path, baseline="mle"))
+    assert "|      +4.50 |    0.031 |" in text  # 2 / 2^6
+    assert "no p can be below" not in text
+
+
+def test_an_algorithm_as_the_baseline_means_its_last_policy(outputs: Path) -> None:
+    for path in outputs.glob("toy/mle/aaaa/*/result.json"):
+        result = json.loads(path.read_text())
+        before = [entry | {"stage": "actor", "label": "before"} for entry in result["scores"]]
+        path.write_text(json.dumps(result | {"scores": before + result["scores"]}))
+    lines = reported(outputs, baseline="mle").lines
+    assert [line.row.label for line in lines if line.is_baseline] == ["MLE"]
+    lines = reported(outputs, baseline="before").lines
+    assert [line.row.stage for line in lines if line.is_baseline] == ["actor"]
 
 
 @pytest.mark.parametrize(

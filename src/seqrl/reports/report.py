@@ -83,7 +83,8 @@ def sweep_report(
     incomplete  whether runs without a result are tolerated; one that diverged has a result
 
     Raises IncompleteError with the list of runs that are not finished, RequestError for a
-    baseline that is not one row or a setting that no run has, ReportError where there is nothing to show.
+    baseline that is not one row or a setting that no run has, ReportError where there is
+    nothing to show.
     """
     spec = spec or TableSpec()
     absent = unfinished(records, expected)
