@@ -33,14 +33,14 @@ Points = list[tuple[float, float]]
 METRICS = "metrics.jsonl"
 REWARD = "train/reward"
 TARGET = "_target_"
-WIDTH, HEIGHT = 8.0, 3.8
-LINE, MARGINS = 0.19, 1.1
+WIDTH, HEIGHT = 7.5, 3.8
+LINE, MARGINS = 0.2, 1.1
 """Inches: of a picture, of a line of its legend, and of what is above and below its axis."""
 
 DPI = 150
 COLOURS = 10
 DASHES = ("-", "--", ":", "-.")
-LABEL_WIDTH = 34
+LABEL_WIDTH = 30
 DIVERGED_SHARE = 0.12
 LOGARITHMIC = 10.0
 """A setting whose largest value is more than so many times its least is drawn on such an axis."""
@@ -109,8 +109,9 @@ def learning_figure(records: Sequence[RunRecord]) -> Figure | None:
     """The dev score of every run over its updates, one panel a task; none without any score.
 
     Runs that differ in their seed alone have one colour: a strong line for their mean, a faint
-    one for each. A stage without a dev score, such as a critic's, is a gap. The axis leaves out
-    how a run begins, where that is far from all that comes later.
+    one for each. A stage without a dev score, such as a critic's, is a gap. Of runs that share
+    a stage the one with the fewest is on top. The axis leaves out how a run begins, where that
+    is far from all that comes later.
     """
     groups = _groups(records)
     curves = {record.folder: dev_curve(record) for record in records}
@@ -122,9 +123,10 @@ def learning_figure(records: Sequence[RunRecord]) -> Figure | None:
     for group in shown:
         axis = panels[group.task]
         own = [curves[record.folder] for record in group.records]
-        for stage in dict.fromkeys(stage for curve in own for stage in curve):
+        stages = dict.fromkeys(stage for curve in own for stage in curve)
+        for stage in stages:
             seeds = [curve[stage] for curve in own if stage in curve]
-            _draw_seeds(axis, seeds, group)
+            _draw_seeds(axis, seeds, group, 2 + 1 / len(stages))
             later.setdefault(group.task, []).extend(
                 value for points in seeds for _, value in points[len(points) // 3 :]
             )
@@ -270,14 +272,16 @@ def _draw_baselines(axis: Axes, lines: Sequence[Line], report: Report) -> None:
             axis.axhline(mean, color="gray", ls="--", lw=1, label=_wrapped(line.row.name))
 
 
-def _draw_seeds(axis: Axes, seeds: Sequence[Points], group: _Group) -> None:
+def _draw_seeds(axis: Axes, seeds: Sequence[Points], group: _Group, height: float) -> None:
     mean = mean_curve(seeds)
     for points in seeds:
         alone = len(seeds) == 1 or not mean
         style: dict[str, Any] = {"lw": 1.6, "marker": "."} if alone else {"lw": 0.7, "alpha": 0.35}
-        axis.plot(*zip(*points, strict=True), group.dash, color=group.colour, **style)
+        axis.plot(
+            *zip(*points, strict=True), group.dash, color=group.colour, zorder=height, **style
+        )
     if len(seeds) > 1 and mean:
-        axis.plot(*zip(*mean, strict=True), group.dash, color=group.colour, lw=1.8)
+        axis.plot(*zip(*mean, strict=True), group.dash, color=group.colour, zorder=height, lw=1.8)
 
 
 def _groups(records: Sequence[RunRecord]) -> list[_Group]:
@@ -317,7 +321,7 @@ def _legend_entry(axis: Axes, group: _Group) -> None:
 def _finish(axis: Axes) -> None:
     axis.grid(alpha=0.3)
     axis.legend(
-        fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0
+        fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0
     )
 
 
