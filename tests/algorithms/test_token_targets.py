@@ -182,7 +182,7 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
             for one in (halved, exact)
         )
         assert torch.equal(found, expected)
-    logits = halved.logits().detach()
+    logits = halved.policy.project(halved.features).detach()
     assert torch.equal(tempered(logits, 0.7), torch.softmax(logits.float() / 0.7, -1))
     assert tempered(logits.double(), 0.7).dtype == torch.float64
 

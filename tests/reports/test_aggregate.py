@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from run_folders import configuration, make_run
 
 from seqrl.reports.aggregate import (
     ReportError,
-    Statistics,
     aggregate,
     distinguishing,
     find_runs,
@@ -20,51 +19,10 @@ from seqrl.reports.aggregate import (
     read_run,
     settings_text,
 )
-from seqrl.reports.curves import dev_curve, plot_runs
+from seqrl.reports.report import Report, sweep_report
+from seqrl.reports.statistics import Statistics
+from seqrl.reports.table_spec import TableSpec
 from seqrl.reports.tables import comma_separated, escaped, latex, markdown
-
-
-def configuration(seed: int, tau: float = 0.04, algorithm: str = "erac") -> dict[str, Any]:
-    stages = {"joint": {"seed": seed, "algorithm": {"tau": tau}}}
-    return {
-        "seed": seed,
-        "device": f"cuda:{seed}",
-        "outputs": "outputs",
-        "task": {"name": "toy", "metric": "bleu"},
-        "algorithm": {"name": algorithm, "tau": tau, "stages": stages},
-    }
-
-
-def make_run(
-    folder: Path,
-    config: dict[str, Any],
-    bleu: float | None = None,
-    *,
-    status: dict[str, Any] | None = None,
-    signature: str = "v1",
-    seconds: float = 90,
-) -> Path:
-    """A run's folder; finished where there is a score."""
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    if status is not None:
-        (folder / "status.json").write_text(json.dumps(status))
-    if bleu is not None:
-        entries = [
-            {
-                "stage": "joint",
-                "label": "ER|AC",
-                "split": split,
-                "decoding": "beam5",
-                "scores": {"bleu": {"value": value, "signature": signature}},
-                "length_ratio": 1.0,
-            }
-            for split, value in (("dev", bleu + 1), ("test", bleu))
-        ]
-        stages = {name: {"seconds": 60 * n} for name, n in (("actor", 1), ("joint", seconds / 60))}
-        result = {"status": "done", "stages": stages, "scores": entries}
-        (folder / "result.json").write_text(json.dumps(result))
-    return folder
 
 
 @pytest.fixture
@@ -77,6 +35,12 @@ def outputs(tmp_path: Path) -> Path:
     make_run(tmp_path / "toy/erac/bbbb/seed1", configuration(1, tau=0.5), 22.5)
     (tmp_path / ".stages" / "key").mkdir(parents=True)
     return tmp_path
+
+
+def on_test(*folders: Path) -> Report:
+    """The report on the test split."""
+    records = [read_run(folder) for folder in find_runs(folders)]
+    return sweep_report(records, TableSpec(split=("test",)), incomplete=True)
 
 
 def test_statistics_of_a_sample() -> None:
@@ -140,7 +104,7 @@ def test_moved_runs_of_one_setting_are_grouped_by_what_they_are(tmp_path: Path) 
     make_run(tmp_path / "there/seed2", configuration(2), 22.0)
     make_run(tmp_path / "here/seed3", configuration(3, tau=0.1), 24.0)
     groups = grouped([read_run(folder) for folder in find_runs([tmp_path])])
-    assert [[run.seed for run in group] for group in groups] == [[1, 2], [3]]
+    assert [[run.seeds for run in group] for group in groups] == [[(1, ()), (2, ())], [(3, ())]]
 
 
 def test_one_seed_twice_is_refused(tmp_path: Path) -> None:
@@ -168,24 +132,22 @@ def test_long_settings_are_cut() -> None:
 
 
 def test_markdown_has_the_spread_the_signatures_and_what_is_missing(outputs: Path) -> None:
-    records = [read_run(folder) for folder in find_runs([outputs])]
-    text = markdown(aggregate(records, splits=["test"]), [r for r in records if not r.entries])
-    lines = text.splitlines()
+    lines = markdown(on_test(outputs)).splitlines()
     cells = [cell.strip() for cell in lines[2].split(" | ")]
     assert cells == [
         *("| toy", "erac", "algorithm.tau=0.04", r"ER\|AC", "test", "beam5"),
-        *("2/3", "23.00 ± 4.24", "20.00", "26.00", "1.000", "2.5 |"),
+        *("2/3 (1 diverged)", "23.00 ± 4.24", "20.00", "26.00", "1.000", "2.5 |"),
     ]
     assert "| 22.50 |" in lines[3].replace("  ", "")
     assert len({len(line) for line in lines[:4]}) == 1
     assert "bleu: v1" in lines
     folder = outputs / "toy/erac/aaaa/seed2"
-    assert lines[-1] == f"not finished: {folder} (diverged: the loss is nan)"
+    assert lines[-1] == f"diverged: {folder} (the loss is nan)"
 
 
 def test_one_run_alone_has_no_spread_and_no_settings(tmp_path: Path) -> None:
-    record = read_run(make_run(tmp_path / "seed1", configuration(1), 20.0))
-    header, _, row, *rest = markdown(aggregate([record], splits=["test"])).splitlines()
+    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
+    header, _, row, *rest = markdown(on_test(folder)).splitlines()
     assert [cell.strip() for cell in header.strip("| ").split(" | ")] == [
         *(
             "task",
@@ -210,31 +172,29 @@ def test_one_run_alone_has_no_spread_and_no_settings(tmp_path: Path) -> None:
 def test_different_signatures_are_all_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "seed1", configuration(1), 20.0, signature="v1")
     make_run(tmp_path / "seed2", configuration(2), 20.0, signature="v2")
-    rows = aggregate([read_run(folder) for folder in find_runs([tmp_path])])
-    assert rows[0].signatures == {"bleu": ("v1", "v2")}
-    assert markdown(rows).splitlines()[-2:] == ["bleu: v1", "bleu: v2"]
+    report = on_test(tmp_path)
+    assert report.rows[0].signatures == {"bleu": ("v1", "v2")}
+    assert markdown(report).splitlines()[-2:] == ["bleu: v1", "bleu: v2"]
 
 
 def test_comma_separated_values_are_in_full(outputs: Path) -> None:
-    records = [read_run(folder) for folder in find_runs([outputs])]
-    lines = comma_separated(aggregate(records, splits=["test"])).splitlines()
+    lines = comma_separated(on_test(outputs)).splitlines()
     assert lines[0].startswith("task,algorithm,identity,settings,stage,policy,split,decoding,")
     assert lines[1] == (
         "toy,erac,aaaa,algorithm.tau=0.04,joint,ER|AC,test,beam5,"
-        f"bleu,23.0,{math.sqrt(18)},20.0,26.0,2,3,v1"
+        f"bleu,23.0,{math.sqrt(18)},20.0,26.0,2,3,v1,1,,,,,,,,,,,,,"
     )
-    assert lines[3].endswith("minutes,2.5,0.0,2.5,2.5,2,3,")
-    assert lines[4].endswith("bleu,22.5,,22.5,22.5,1,1,v1")
+    assert lines[3].endswith("minutes,2.5,0.0,2.5,2.5,2,3,,1,,,,,,,,,,,,,")
+    assert lines[4].endswith("bleu,22.5,,22.5,22.5,1,1,v1,0,,,,,,,,,,,,,")
     assert len(lines) == 7  # bleu, length ratio and minutes of both groups
 
 
 def test_latex_is_escaped(outputs: Path) -> None:
-    records = [read_run(folder) for folder in find_runs([outputs])]
-    lines = latex(aggregate(records, splits=["test"])).splitlines()
+    lines = latex(on_test(outputs)).splitlines()
     assert r"\begin{tabular}{llllllrrrrrr}" in lines
     assert (
-        r"toy & erac & algorithm.tau=0.04 & ER|AC & test & beam5 & 2/3 & 23.00 $\pm$ 4.24 & "
-        r"20.00 & 26.00 & 1.000 & 2.5 \\" in lines
+        r"toy & erac & algorithm.tau=0.04 & ER|AC & test & beam5 & 2/3 (1 diverged) & "
+        r"23.00 $\pm$ 4.24 & 20.00 & 26.00 & 1.000 & 2.5 \\" in lines
     )
     assert escaped("a_b & 50% \\ {~^}") == (
         r"a\_b \& 50\% \textbackslash{} \{\textasciitilde{}\textasciicircum{}\}"
@@ -262,7 +222,7 @@ def test_minutes_are_those_of_all_stages_up_to_the_policy(tmp_path: Path) -> Non
     records = [read_run(folder) for folder in folders]
     assert (records[1].minutes("actor"), records[1].minutes("joint")) == (1, 4)
     (row,) = aggregate(records, splits=["test"])
-    assert row.minutes.values == (2, 4)
+    assert row.minutes == Statistics((2, 4))
 
 
 def test_the_final_policies_alone_can_be_shown(tmp_path: Path) -> None:
@@ -283,33 +243,3 @@ def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     (folder / "result.json").write_text("{")
     with pytest.raises(ReportError, match=r"seed1 is no readable run"):
         read_run(folder)
-
-
-def write_metrics(folder: Path, records: list[dict[str, Any]]) -> None:
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def test_a_curve_goes_on_where_the_stage_before_ended(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
-    write_metrics(
-        folder,
-        [
-            {"stage": "actor", "step": 5, "dev/bleu": 1.0},
-            {"stage": "actor", "step": 10, "dev/bleu": "nan"},
-            {"stage": "critic", "step": 20, "dev/td_error": 0.1},
-            {"stage": "joint", "step": 0, "dev/bleu": 2.0},
-            {"stage": "joint", "step": 4, "dev/bleu": 3.0},
-        ],
-    )
-    assert dev_curve(read_run(folder)) == {"actor": [(5, 1.0)], "joint": [(30, 2.0), (34, 3.0)]}
-
-
-def test_curves_are_drawn_where_there_are_any(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "seed1", configuration(1), 20.0)
-    bare = make_run(tmp_path / "seed2", configuration(2))
-    with pytest.raises(ReportError, match="nothing to plot"):
-        plot_runs([read_run(bare)], tmp_path / "none.png")
-    write_metrics(folder, [{"stage": "actor", "step": 5, "dev/bleu": 1.0}])
-    picture = tmp_path / "new" / "curves.png"
-    plot_runs([read_run(folder), read_run(bare)], picture)
-    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -27,6 +27,8 @@ from seqrl.cli.train import (
     EXIT_PREEMPTED,
 )
 from seqrl.identity import Config, ConfigError, plain, run_folder
+from seqrl.reports.table_spec import RequestError, TableSpec
+from seqrl.tracking.files import write_text_atomic
 from seqrl.training.store import STAGES, StageStore
 
 if TYPE_CHECKING:
@@ -109,10 +111,12 @@ class Sweep:
     """The runs of one command line, in its order.
 
     retry  whether failed and diverged runs are started again
+    table  that is printed at the end
     """
 
     runs: tuple[Planned, ...]
     retry: bool
+    table: TableSpec
 
     @cached_property
     def name(self) -> str:
@@ -144,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
         groups = Groups([Path(options.config_dir)] if options.config_dir else [])
         sweep, first = planned(groups, typed)
         launcher = built_launcher(first, sweep)
-    except (OverrideError, ConfigError) as error:
+    except (OverrideError, ConfigError, RequestError) as error:
         print(f"configuration:\n{error}", file=sys.stderr)
         return EXIT_CONFIG
     if first["dry_run"]:
@@ -156,7 +160,8 @@ def main(arguments: Sequence[str]) -> int:
 def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
     """All runs, checked, and the first one's configuration.
 
-    Raises OverrideError and ConfigError, which list all problems.
+    Raises OverrideError and ConfigError, which list all problems, and RequestError for a table
+    that makes no sense.
     """
     points = expanded(groups, typed)
     swept_keys = [key for key in points[0] if len({point[key] for point in points}) > 1]
@@ -178,7 +183,8 @@ def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
                 problems.setdefault(message, []).append(" ".join(told))
     if problems:
         raise ConfigError("\n".join(_placed(message, at) for message, at in problems.items()))
-    return Sweep(tuple(runs.values()), retry=first["retry_failed"]), first
+    table = TableSpec.from_node(first.get("report") or {})
+    return Sweep(tuple(runs.values()), first["retry_failed"], table), first
 
 
 def _placed(message: str, places: Sequence[str]) -> str:
@@ -254,7 +260,7 @@ def swept(sweep: Sweep, launcher: Any) -> int:
         if launcher.launch(pending, announce) == EXIT_PREEMPTED:
             print("stopped on request; the same command continues")
             return EXIT_PREEMPTED
-    conclude(sweep)
+    conclude(sweep, changed=bool(pending))
     return EXIT_DONE if set(sweep.states) == {"done"} else EXIT_FAILED
 
 
@@ -281,16 +287,27 @@ def announcer(total: int, before: int) -> Callable[[Planned, int, str], None]:
     return announce
 
 
-def conclude(sweep: Sweep) -> None:
-    """The table of the sweep, and what is not in it."""
-    from seqrl.reports.aggregate import aggregate, read_run
+def conclude(sweep: Sweep, *, changed: bool) -> None:
+    """Print the table of the sweep, or why there is none, and where its page is.
+
+    changed  whether a run was started, so that the page is made anew
+    """
+    from seqrl.reports.aggregate import ReportError, read_started
+    from seqrl.reports.page import html
+    from seqrl.reports.report import sweep_report
     from seqrl.reports.tables import markdown
 
-    records = [read_run(run.folder) for run in sweep.runs if run.state != "new"]
-    rows = aggregate(records)
-    if rows:
-        print()
-        print(markdown(rows, [record for record in records if record.status != "done"]))
+    folders = [run.folder for run in sweep.runs]
+    try:
+        report = sweep_report(read_started(folders), sweep.table, folders)
+    except ReportError as error:
+        print(f"\nno table: {error}", flush=True)
+        return
+    print(f"\n{markdown(report)}")
+    page = Path(sweep.runs[0].config["outputs"]) / "reports" / f"{sweep.name}.html"
+    if changed or not page.is_file():
+        write_text_atomic(page, html(report))
+    print(f"page: {page}", flush=True)
 
 
 def description(sweep: Sweep, jobs: int) -> list[str]:

@@ -14,10 +14,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from seqrl.metrics.direction import LOWER_IS_BETTER
 from seqrl.metrics.edit import prefix_edit_distance
 from seqrl.ranges import require
 
-LOWER_IS_BETTER = ("per", "wer")
 PAIRS_AT_ONCE = 256
 
 

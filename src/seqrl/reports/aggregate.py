@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+from seqrl.reports.statistics import Statistics
+
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 LENGTH_RATIO = "length_ratio"
+
+DONE, DIVERGED, MISSING = "done", "diverged", "missing"
 
 IRRELEVANT = (
     *("seed", "device", "threads", "outputs", "reuse", "tracker"),
@@ -21,6 +24,10 @@ IRRELEVANT = (
 SPECTATORS = ("log_every", "save_every", "guards")  # change no weight of a finished stage
 """Settings, the latter of the trainer, that runs of one group may differ in."""
 SHOWN_SETTINGS = 3
+
+
+Seeds = tuple[int, tuple[tuple[str, int], ...]]
+"""Of a run, and by name those of its stages that differ from it."""
 
 
 class ReportError(Exception):
@@ -59,80 +66,87 @@ class RunRecord:
         return str(self.config["algorithm"]["name"])
 
     @property
-    def seed(self) -> int:
-        seed: int = self.config["seed"]
-        return seed
+    def seeds(self) -> Seeds:
+        """The run's seed, and those of stages that have another."""
+        stages, seed = self.config["algorithm"]["stages"], self.config["seed"]
+        own = [(name, stage.get("seed", seed)) for name, stage in stages.items()]
+        return seed, tuple((name, value) for name, value in own if value != seed)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The dotted settings that decide the result, the seed aside."""
+        """The dotted settings that decide the result, the seeds aside."""
         relevant = {k: v for k, v in self.config.items() if k not in IRRELEVANT}
         trainer = relevant.get("trainer") or {}
         relevant["trainer"] = {k: v for k, v in trainer.items() if k not in SPECTATORS}
-        flat = dict(flattened(relevant))
-        return {
-            key: value
-            for key, value in flat.items()
-            if not (key.endswith(".seed") and value == self.seed)
-        }
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of one score over seeds; the deviation is the sample's (n - 1), none for one value."""
-
-    values: tuple[float, ...]
-
-    @property
-    def n(self) -> int:
-        return len(self.values)
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values)
-
-    @property
-    def deviation(self) -> float | None:
-        return statistics.stdev(self.values) if self.n > 1 else None
-
-    @property
-    def minimum(self) -> float:
-        return min(self.values)
-
-    @property
-    def maximum(self) -> float:
-        return max(self.values)
+        stages = relevant["algorithm"]["stages"]
+        seedless = {n: {k: v for k, v in s.items() if k != "seed"} for n, s in stages.items()}
+        relevant["algorithm"] = relevant["algorithm"] | {"stages": seedless}
+        return dict(flattened(relevant))
 
 
 @dataclass(frozen=True)
 class Row:
     """One policy on one split, decoded in one way, over the seeds of a group.
 
-    identity    of the group: the name of its folder
-    settings    what sets the group apart from others of the same task and algorithm
-    runs        of the group, finished or not
-    scores      by name, the length ratio last
-    minutes     of training until the policy was there, the stages before it included
-    signatures  of each score, more than one where the seeds' differ
+    identity       of the group: the name of its folder
+    settings       what sets the group apart from others of the same task and algorithm
+    configuration  all dotted settings of the group
+    final          whether this is the last policy of its runs
+    seeds          of the finished runs, in the order of the scores' values
+    runs           of the group, finished or not
+    diverged       how many of these diverged
+    scores         by name, the length ratio last; none where no run finished
+    minutes        of training until the policy was there, the stages before it included
+    signatures     of each score, more than one where the seeds' differ
     """
 
     task: str
     algorithm: str
     identity: str
     settings: dict[str, Any]
+    configuration: dict[str, Any]
     stage: str
     label: str
+    final: bool
     split: str
     decoding: str
+    seeds: tuple[Seeds, ...]
     runs: int
+    diverged: int
     scores: dict[str, Statistics]
-    minutes: Statistics
+    minutes: Statistics | None
     signatures: dict[str, tuple[str, ...]]
 
     @property
     def n(self) -> int:
         """Finished runs."""
-        return self.scores[LENGTH_RATIO].n
+        return len(self.seeds)
+
+    @property
+    def block(self) -> tuple[str, str, str]:
+        """What rows must share to be compared with each other."""
+        return self.task, self.split, self.decoding
+
+    @property
+    def name(self) -> str:
+        """The group's algorithm, and its settings where there are others."""
+        return " ".join(filter(None, [self.algorithm, settings_text(self.settings)]))
+
+    def by_seed(self, score: str) -> dict[Seeds, float]:
+        """The score's value of each finished run."""
+        return dict(zip(self.seeds, self.scores[score].values, strict=True))
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run without a result, and why; its status is `missing` where it was never started."""
+
+    folder: Path
+    status: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.folder} ({self.status}{': ' if self.reason else ''}{self.reason})"
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
@@ -173,14 +187,35 @@ def read_run(folder: Path) -> RunRecord:
             seconds = {
                 name: float(stage["seconds"]) for name, stage in result.get("stages", {}).items()
             }
-            return RunRecord(folder, config, "done", "", result["scores"], seconds)
+            return RunRecord(folder, config, DONE, "", result["scores"], seconds)
         status: dict[str, Any] = {}
         if (folder / STATUS).is_file():
             status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
         state = status.get("status", "unfinished")
-        return RunRecord(folder, config, state, status.get("reason") or "", [])
+        reason = " ".join((status.get("reason") or "").split())
+        return RunRecord(folder, config, state, reason, [])
     except (OSError, ValueError, LookupError, yaml.YAMLError) as error:
         raise ReportError(f"{folder} is no readable run: {error!r}") from None
+
+
+def read_started(folders: Iterable[Path]) -> list[RunRecord]:
+    """Those of the folders in which a run was ever started. Raises ReportError, see `read_run`."""
+    return [read_run(folder) for folder in folders if (folder / CONFIG).is_file()]
+
+
+def unfinished(records: Sequence[RunRecord], expected: Iterable[Path] = ()) -> list[Unfinished]:
+    """Runs without a result, but those that diverged, which is one.
+
+    expected  folders of runs that there should be: one that no record is of is missing
+    """
+    there = {record.folder.resolve() for record in records}
+    found = [
+        Unfinished(record.folder, record.status, record.reason)
+        for record in records
+        if record.status not in (DONE, DIVERGED)
+    ]
+    missing = [folder for folder in expected if folder.resolve() not in there]
+    return [*found, *(Unfinished(folder, MISSING) for folder in missing)]
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -193,10 +228,10 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def grouped(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """Runs that differ in nothing but their seed, by seed.
+    """Runs that differ in nothing but their seeds, by these.
 
     Neighbours, whose folders stand in one, have the same data however their folders are spelled.
-    Raises ReportError where a group has two runs of a seed.
+    Raises ReportError where a group has two runs of the same seeds.
     """
     groups: dict[str, list[RunRecord]] = {}
     neighbours: dict[str, str] = {}
@@ -206,9 +241,9 @@ def grouped(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
         place = json.dumps([str(record.folder.resolve().parent), placeless], default=str)
         groups.setdefault(neighbours.setdefault(place, key), []).append(record)
     for group in groups.values():
-        group.sort(key=lambda record: record.seed)
+        group.sort(key=lambda record: record.seeds)
         for first, second in pairwise(group):
-            if first.seed == second.seed:
+            if first.seeds == second.seeds:
                 raise ReportError(
                     f"{first.folder} and {second.folder} are the same run with the same seed; "
                     "name one of them"
@@ -222,23 +257,38 @@ def aggregate(
     splits: Sequence[str] = (),
     decodings: Sequence[str] = (),
     final: bool = False,
+    missing: Sequence[Path] = (),
 ) -> list[Row]:
     """Rows by task, split and decoding, then in the order of the runs and of their stages.
 
     splits, decodings  the only ones to show; none named: all
     final              only the last policy of each run
+    missing            folders of runs never started, which count for the group beside them
+
+    A group that has no result, since it diverged, has the splits and decodings of the others.
     """
     groups = grouped(records)
     apart = distinguishing([group[0] for group in groups])
-    rows = [
-        row for group, own in zip(groups, apart, strict=True) for row in _rows(group, own, final)
-    ]
+    places: dict[str, dict[tuple[str, str], None]] = {}
+    for record in records:
+        for entry in record.entries:
+            places.setdefault(record.task, {})[entry["split"], entry["decoding"]] = None
+    named = list(product(splits or [""], decodings or [""]))
+    rows = []
+    for group, own in zip(groups, apart, strict=True):
+        above = group[0].folder.resolve().parent
+        runs = len(group) + sum(folder.resolve().parent == above for folder in missing)
+        if any(record.entries for record in group):
+            rows += _rows(group, own, final, runs)
+        elif any(record.status == DIVERGED for record in group):
+            shown = list(places.get(group[0].task, named))
+            rows += [_empty_row(group, own, runs, place) for place in shown]
     chosen = [
         row
         for row in rows
         if (not splits or row.split in splits) and (not decodings or row.decoding in decodings)
     ]
-    return sorted(chosen, key=lambda row: (row.task, row.split, row.decoding))
+    return sorted(chosen, key=lambda row: row.block)
 
 
 def distinguishing(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
@@ -271,30 +321,33 @@ def _differing(family: Sequence[RunRecord]) -> list[str]:
     return list(kept.values())
 
 
-def _rows(group: Sequence[RunRecord], settings: dict[str, Any], final: bool) -> list[Row]:
+def _rows(
+    group: Sequence[RunRecord], settings: dict[str, Any], final: bool, runs: int
+) -> list[Row]:
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    seeds: dict[tuple[str, str, str], list[Seeds]] = {}
     minutes: dict[str, list[float]] = {}
+    last = ""
     for record in group:
         stages = list(dict.fromkeys(entry["stage"] for entry in record.entries))
         shown = stages[-1:] if final else stages
+        last = stages[-1] if stages else last
         for stage in shown:
             minutes.setdefault(stage, []).append(record.minutes(stage))
         for entry in record.entries:
             if entry["stage"] in shown:
                 place = (entry["stage"], entry["split"], entry["decoding"])
                 cells.setdefault(place, []).append(entry)
-    first = group[0]
+                seeds.setdefault(place, []).append(record.seeds)
     return [
         Row(
-            task=first.task,
-            algorithm=first.algorithm,
-            identity=first.folder.resolve().parent.name,
-            settings=settings,
+            **_of_group(group, settings, runs),
             stage=stage,
             label=entries[0]["label"],
+            final=stage == last,
             split=split,
             decoding=decoding,
-            runs=len(group),
+            seeds=tuple(seeds[stage, split, decoding]),
             scores=_scores(entries),
             minutes=Statistics(tuple(minutes[stage])),
             signatures={
@@ -304,6 +357,40 @@ def _rows(group: Sequence[RunRecord], settings: dict[str, Any], final: bool) -> 
         )
         for (stage, split, decoding), entries in cells.items()
     ]
+
+
+def _empty_row(
+    group: Sequence[RunRecord], settings: dict[str, Any], runs: int, place: tuple[str, str]
+) -> Row:
+    """Of a group without results: its last policy, had there been one."""
+    stages = group[0].config["algorithm"]["stages"]
+    policies = [name for name in stages if "policy" in stages[name].get("optimizers", ())]
+    stage = [*stages, *policies][-1]
+    return Row(
+        **_of_group(group, settings, runs),
+        stage=stage,
+        label=str(stages[stage].get("label", stage)),
+        final=True,
+        split=place[0],
+        decoding=place[1],
+        seeds=(),
+        scores={},
+        minutes=None,
+        signatures={},
+    )
+
+
+def _of_group(group: Sequence[RunRecord], settings: dict[str, Any], runs: int) -> dict[str, Any]:
+    first = group[0]
+    return {
+        "task": first.task,
+        "algorithm": first.algorithm,
+        "identity": first.folder.resolve().parent.name,
+        "settings": settings,
+        "configuration": first.settings,
+        "runs": runs,
+        "diverged": sum(record.status == DIVERGED for record in group),
+    }
 
 
 def _scores(entries: Sequence[Mapping[str, Any]]) -> dict[str, Statistics]:

@@ -14,7 +14,8 @@ from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.evaluation.decode import evaluate
 from seqrl.losses import entropy, kl
-from seqrl.metrics.corpus import LOWER_IS_BETTER, METRICS
+from seqrl.metrics.corpus import METRICS
+from seqrl.metrics.direction import LOWER_IS_BETTER
 from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import Reward

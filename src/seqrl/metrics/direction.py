@@ -1,0 +1,4 @@
+"""Which way a score is better; known without PyTorch, so that tables are printed at once."""
+
+LOWER_IS_BETTER = ("per", "wer")
+"""Corpus scores that are error rates; of all others more is better."""
