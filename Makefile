@@ -71,8 +71,10 @@ USUAL_SEEDS := $(if $(filter paper,$(SCALE)),1 2 3 4 5 6 7 8 9,$(if $(filter smo
 TABLE_SEEDS = $(if $(filter file,$(origin SEEDS)),$(USUAL_SEEDS),$(SEEDS))
 setting = $(if $(filter smoke,$(SCALE)),smoke,$(if $(filter small,$(SCALE)),$(SMALL_$(TASK))))
 define table
+@$(if $(filter paper small smoke,$(SCALE)),,$(error SCALE must be paper, small or smoke, not $(SCALE)))
+@$(if $(filter small,$(SCALE)),$(if $(setting),,$(error SCALE=small knows TASK=g2p and TASK=multi30k, not $(TASK))))
 $(BIN)/seqrl-train -m 'experiment=$(if $(setting),[$(1)$(comma)$(setting)],$(1))' seed=$(call listed,$(TABLE_SEEDS)) \
-  $(if $(setting),,task=$(TASK)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir=$(DATA)) \
+  $(if $(setting),,task=$(TASK)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir='$(DATA)') \
   $(if $(JOBS),launcher=local launcher.jobs=$(JOBS)) $(if $(DRY),dry_run=true)
 endef
 

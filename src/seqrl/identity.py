@@ -5,6 +5,7 @@ Nothing here imports torch, so that a finished run is found in an instant.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -151,9 +152,18 @@ def files_hash(folder: Path) -> str:
 
     What a task prepared there from the other files is left out: it appears with the first run.
     """
-    digest = hashlib.blake2b()
     files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_file()]
     given = [path for path in files if path.parent != folder / PREPARED] or files
+    facts = [path.stat() for path in given]
+    return _contents_hash(
+        folder, tuple(given), tuple((fact.st_size, fact.st_mtime_ns, fact.st_ino) for fact in facts)
+    )
+
+
+@functools.cache
+def _contents_hash(folder: Path, given: tuple[Path, ...], facts: tuple[object, ...]) -> str:
+    """Once for files that did not change meanwhile: a sweep asks for every run."""
+    digest = hashlib.blake2b()
     for path in given:
         digest.update(str(path.relative_to(folder)).encode() + b"\0")
         with path.open("rb") as file:

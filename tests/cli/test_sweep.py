@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from conftest import TINY
 from seqrl.cli.configuration import Groups, OverrideError, check_overrides
 from seqrl.cli.launchers import Job, Parallel
 from seqrl.cli.sweep import Planned, Sweep, expanded, main, planned
+from seqrl.cli.train import is_sweep
 from seqrl.identity import ConfigError
 
 FAULTY = '''
@@ -29,8 +31,11 @@ class Faulty(MLE):
     """Leaves Python at the second update, if it is told the seed."""
 
     def losses(self, batch, clock):
-        if clock.update == 1 and str(clock.seed) in os.environ.get("FAULT", ""):
-            sys.exit(os.environ["FAULT"].partition(":")[2])
+        seeds, _, how = os.environ.get("FAULT", "").partition(":")
+        if clock.update == 1 and str(clock.seed) in seeds.split(","):
+            if how == "kill":
+                os.kill(os.getpid(), 9)
+            sys.exit(0 if how == "0" else how)
         return super().losses(batch, clock)
 '''
 
@@ -123,7 +128,7 @@ def test_shared_stages_are_planned_and_trained_once(
     assert "6 runs: 6 new; 6 to do" in text
     assert "stages to train: 10; 14 if the runs shared none" in text
     assert "actor: 2 trainings for 6 runs" in text
-    assert "time: unknown for 10 stages" in text
+    assert "time: unknown; 10 stages whose like was never trained: actor of mle" in text
     assert not (tmp_path / "o").exists()
 
     assert main(["-m", *typed]) == 0
@@ -171,7 +176,7 @@ def test_a_run_that_leaves_python_ends_no_other(
     assert main(typed) == 1
     text = capsys.readouterr().out
     assert "3 runs: 2 done, 1 failed; 0 to do" in text
-    assert "not tried again without retry_failed=true: seed=2" in text
+    assert re.search(r"not tried again without retry_failed=true:\n  failed: seed=2 .*own", text)
     assert main([*typed, "retry_failed=true"]) == 0
     assert results(tmp_path / "o") == {"mle seed1", "mle seed2", "mle seed3"}
 
@@ -186,9 +191,117 @@ def test_processes_show_their_failures_and_the_rest_goes_on(
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 1, text
     assert "failed: seed=1" in text
-    assert text.index("gone") < text.index("| task")
+    assert text.index("gone") < text.index("no table: 1 run is not finished")
     assert results(tmp_path / "o") == {"mle seed2"}
     assert "gone" in next((tmp_path / "o").glob("text/mle/*/seed1/log.txt")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("1:kill", "killed by signal 9"), ("1:0", "exit code 0")]
+)
+def test_what_a_process_does_not_say_is_said_for_it(
+    overrides: list[str], faulty: str, tmp_path: Path, fault: str
+) -> None:
+    process = start(
+        *(*overrides, "algorithm=mle", faulty, "seed=1", "launcher=local"),
+        cwd=tmp_path, FAULT=fault, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]),
+    )  # fmt: skip
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, text
+    assert "[1/1] failed: text/mle" in text
+    status = json.loads(next((tmp_path / "o").glob("text/mle/*/seed1/status.json")).read_text())
+    assert status["status"] == "failed"
+    if fault.endswith("kill"):
+        assert "killed by signal 9" in text
+        assert "killed by signal 9" in status["reason"]
+
+
+def test_a_wait_for_another_process_can_be_stopped(overrides: list[str], tmp_path: Path) -> None:
+    (run,) = plan(*overrides, "algorithm=mle", "seed=1").runs
+    run.folder.mkdir(parents=True)
+    lock = FileLock(run.folder / ".lock")
+    lock.acquire()
+    try:
+        process = start(*overrides, "algorithm=mle", "seed=1", "launcher=local", cwd=tmp_path)
+        wait_for(lambda: "waiting" in (run.folder / "log.txt").read_text()
+                 if (run.folder / "log.txt").is_file() else False)  # fmt: skip
+        process.send_signal(signal.SIGTERM)
+        text, _ = process.communicate(timeout=30)
+    finally:
+        lock.release()
+    assert process.returncode == 75, text
+    assert not (run.folder / "status.json").exists(), "the folder is the other process's"
+
+
+def test_states_are_what_the_folder_bears_out(overrides: list[str]) -> None:
+    (run,) = plan(*overrides, "algorithm=mle", "seed=1").runs
+    run.folder.mkdir(parents=True)
+    assert run.state == "new"
+    for said, meant in (("done", "interrupted"), ("running", "interrupted"), ("failed", "failed")):
+        (run.folder / "status.json").write_text(json.dumps({"status": said}))
+        assert run.state == meant
+    lock = FileLock(run.folder / ".lock")
+    with lock:
+        (run.folder / "status.json").write_text(json.dumps({"status": "running"}))
+        assert run.state == "running"
+    (run.folder / "status.json").write_text("[]")
+    assert run.state == "new"
+    (run.folder / "result.json").write_text("{}")
+    assert run.state == "done"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("seed=1,-1", r"seed must be a whole number from 0 .*not -1 \(seed=-1\)"),
+        ("algorithm.stages.actor.seed=0,99999999999999999999", "actor.seed must be a whole number"),
+        ("seed=range(1,1)", "there is no value"),
+        ("launcher.jobs=x", None),
+        ("hydra.launcher.n_jobs=3", "has no meaning in a sweep"),
+        ("experiment=figure1,table3", "is a sweep by itself"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_starts(
+    overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    typed: str, message: str | None,
+) -> None:  # fmt: skip
+    extra = ["launcher=local"] if typed.startswith("launcher") else []
+    assert main(["-m", *overrides, "algorithm=mle", *extra, typed]) == 2
+    errors = capsys.readouterr().err
+    assert re.search(message or "jobs must be at least 1 or null, not x", errors), errors
+    assert not (tmp_path / "o").exists()
+
+
+def test_outputs_must_be_a_place_for_files(
+    overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["-m", *overrides, "algorithm=mle", f"outputs={tmp_path}/file,{tmp_path}/new"]) == 2
+    assert "no folder that can be written to" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_later_of_two_overrides_counts_as_without_a_sweep() -> None:
+    groups = Groups()
+    for typed in (["model.hidden=8", "++model.hidden=16"], ["++model.hidden=8", "model.hidden=16"]):
+        assert groups.composed(typed).model.hidden == 16
+    points = expanded(groups, ["experiment=figure1", "++algorithm.tau=0.5", "seed=1"])
+    assert len(points) == 1
+
+
+def test_without_m_a_dry_run_trains_nothing(overrides: list[str]) -> None:
+    for typed in ("dry_run=true", "dry_run=True", "++dry_run=true"):
+        assert is_sweep([*overrides, typed])
+    assert not is_sweep([*overrides, "dry_run=false"])
+    assert not is_sweep([*overrides, "dry_run=true", "--cfg", "job"])
+
+
+def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[str]) -> None:
+    for typed in ("reuse=false", f"outputs={overrides[-1].partition('=')[2]},other"):
+        runs = plan(*overrides, "algorithm=mle,erac", typed).runs
+        keys = [key for run in runs for key in run.stages.values()]
+        shared = len(keys) - len(set(keys))
+        assert shared == (0 if typed == "reuse=false" else 2)
 
 
 def test_a_sweep_that_is_stopped_stops_its_runs_and_continues(
@@ -253,6 +366,10 @@ class FakeJob(Job):
     def __init__(self, run: Planned, slot: int, launcher: FakeLauncher) -> None:
         super().__init__(run, slot)
         self.launcher, self.looks = launcher, 0
+
+    @property
+    def log(self) -> Path:
+        return self.run.folder / "log.txt"
 
     def code(self) -> int | None:
         self.looks += 1

@@ -130,6 +130,10 @@ class Groups:
         from omegaconf.errors import OmegaConfBaseException
 
         chosen, values, others = self._sorted(parsed(overrides)[0])
+        if {o.key_or_group for o in values} & {
+            text.lstrip("+~").partition("=")[0] for text in others
+        }:
+            return self.compose(overrides)  # in their order
         base = tuple(override.input_line or "" for override in chosen) + tuple(others)
         if base not in self._bases:
             self._bases[base] = self.compose(base)
@@ -152,12 +156,25 @@ class Groups:
             for o in known
             if o.key_or_group in self and not o.is_sweep_override()
         ]
+        for override in known:
+            if override.key_or_group == "experiment" and override.is_sweep_override():
+                self._check_experiments(override)
         params = self.compose(fixed, with_hydra=True).hydra.sweeper.params or {}
-        typed = {override.get_key_element() for override in overrides}
+        typed = {override.key_or_group for override in overrides}
         given, problems = parsed([f"{k}={v}" for k, v in params.items() if k not in typed])
         if problems:
             raise OverrideError("\n".join(problems))
         return [*given, *overrides]
+
+    def _check_experiments(self, override: Override) -> None:
+        """OverrideError where several experiments are to be run of which one sweeps itself."""
+        for value in override.sweep_string_iterator():
+            composed = self.compose([f"experiment={value}"], with_hydra=True)
+            if composed.hydra.sweeper.params:
+                raise OverrideError(
+                    f"{override.input_line}: experiment={value} is a sweep by itself; "
+                    "[A,B] puts experiments together, and sweeps are run one after the other"
+                )
 
     def problems(self, overrides: Sequence[Override]) -> list[str]:
         """Of the choices of groups, and of all values against the composition of these."""

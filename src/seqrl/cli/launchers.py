@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.interruption import Interruption
-from seqrl.cli.train import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
-from seqrl.ranges import require
+from seqrl.cli.runs import status
+from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+from seqrl.ranges import is_number, require
 
 if TYPE_CHECKING:
     from seqrl.cli.sweep import Planned
 
 Announce = Callable[["Planned", int, str], None]
 """Told of each run that has ended: its exit code, and its last lines if it failed."""
+
+OUTCOMES = {EXIT_DONE: "done", EXIT_DIVERGED: "diverged", EXIT_PREEMPTED: "preempted"}
+"""By the exit code of a run; all others are failures."""
 
 LOG = "log.txt"
 LAST_LINES = 15
@@ -53,8 +59,6 @@ class Basic(Launcher):
                 code, problem = EXIT_FAILED, ""
                 try:
                     code = run_training(run.config)
-                except KeyboardInterrupt:
-                    raise
                 except BaseException:  # SystemExit of a user's code, or of a library, among them
                     problem = traceback.format_exc()
                 if code == EXIT_PREEMPTED:
@@ -69,6 +73,11 @@ class Job(ABC):
     def __init__(self, run: Planned, slot: int) -> None:
         self.run = run
         self.slot = slot
+
+    @property
+    @abstractmethod
+    def log(self) -> Path:
+        """Where it writes what it would show."""
 
     @abstractmethod
     def code(self) -> int | None:
@@ -90,7 +99,8 @@ class Parallel(Launcher):
     """
 
     def __init__(self, *, jobs: int) -> None:
-        require(jobs >= 1, f"jobs must be at least 1 or null, not {jobs}")
+        positive = is_number(jobs) and jobs >= 1
+        require(positive, f"jobs must be at least 1 or null, not {jobs}")
         self.jobs = jobs
 
     @abstractmethod
@@ -116,12 +126,12 @@ class Parallel(Launcher):
                     code = job.code()
                     if code is not None:
                         jobs.remove(job)
-                        announce(job.run, code, job.last_lines())
-                self._fill(jobs, waiting)
+                        announce(job.run, *_ended(job, code))
+                self._fill(jobs, waiting, announce)
                 time.sleep(POLL)
         return EXIT_DONE
 
-    def _fill(self, jobs: list[Job], waiting: list[Planned]) -> None:
+    def _fill(self, jobs: list[Job], waiting: list[Planned], announce: Announce) -> None:
         """Start runs while there is room, each only if none at work trains what it needs."""
         while len(jobs) < self.jobs:
             busy = set[str]().union(*(job.run.unfinished for job in jobs))
@@ -130,7 +140,12 @@ class Parallel(Launcher):
                 return
             waiting.remove(run)
             slot = min(set(range(self.jobs)) - {job.slot for job in jobs})
-            jobs.append(self.start(run, slot))
+            try:
+                jobs.append(self.start(run, slot))
+            except OSError as error:
+                announce(run, EXIT_FAILED, str(error))
+                continue
+            print(f"started: {run} ({jobs[-1].log})", flush=True)
 
 
 class Local(Parallel):
@@ -143,7 +158,8 @@ class Local(Parallel):
     """
 
     def __init__(self, *, jobs: int | None = None, per_gpu: int = 1) -> None:
-        require(per_gpu >= 1, f"per_gpu must be at least 1, not {per_gpu}")
+        shared = is_number(per_gpu) and per_gpu >= 1
+        require(shared, f"per_gpu must be at least 1, not {per_gpu}")
         self.devices = visible_devices()
         usual = per_gpu * len(self.devices) or cores()
         super().__init__(jobs=usual if jobs is None else jobs)
@@ -163,7 +179,7 @@ class Process(Job):
     def __init__(self, run: Planned, slot: int, environment: dict[str, str]) -> None:
         super().__init__(run, slot)
         run.folder.mkdir(parents=True, exist_ok=True)
-        with self._log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from seqrl.cli.launchers import main; main()"],
                 stdin=subprocess.PIPE,
@@ -174,18 +190,18 @@ class Process(Job):
                 start_new_session=True,  # the terminal's Ctrl-C is the sweep's, which passes it on
             )
         assert self._process.stdin is not None
-        with self._process.stdin as stream:
+        with suppress(BrokenPipeError), self._process.stdin as stream:
             json.dump(vars(Training.of(run)), stream)
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
         return self.run.folder / LOG
 
     def code(self) -> int | None:
         return self._process.poll()
 
     def last_lines(self) -> str:
-        return ending(self._log.read_text(encoding="utf-8", errors="replace"))
+        return ending(self.log.read_text(encoding="utf-8", errors="replace"))
 
     def stop(self) -> None:
         self._process.terminate()
@@ -225,6 +241,10 @@ class Submitted(Job):
         super().__init__(run, slot)
         self._job = job
 
+    @property
+    def log(self) -> Path:
+        return Path(self._job.paths.stdout)
+
     def code(self) -> int | None:
         if not self._job.done():
             return None
@@ -238,6 +258,23 @@ class Submitted(Job):
 
     def stop(self) -> None:
         self._job.cancel(check=False)
+
+
+def _ended(job: Job, code: int) -> tuple[int, str]:
+    """The exit code that a run's folder bears out, and its last lines.
+
+    A process that was killed, or left Python by a way that no program sees, could not say that
+    it failed: it is said for it.
+    """
+    lines, state = job.last_lines(), job.run.state
+    if OUTCOMES.get(code) == state or (code == EXIT_PREEMPTED and state != "failed"):
+        return code, lines
+    if state != "failed":
+        how = f"killed by signal {-code}" if code < 0 else f"left with exit code {code}"
+        how += " (was there too little memory?)" if code == -signal.SIGKILL else ""
+        status(job.run.folder, "failed", how)
+        lines = f"{lines}\n{how}"
+    return EXIT_FAILED, lines
 
 
 @dataclass(frozen=True)

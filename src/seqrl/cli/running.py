@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +24,7 @@ from seqrl.build import (
     vocabularies,
 )
 from seqrl.cli.interruption import Interruption
-from seqrl.cli.runs import show, shown_before
+from seqrl.cli.runs import LOCK, show, shown_before, status
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
@@ -38,7 +36,7 @@ from seqrl.tracking.progress import Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.pipeline import Pipeline
 from seqrl.training.results import evaluate_stages, stage_summaries
-from seqrl.training.store import STAGES, StageStore
+from seqrl.training.store import STAGES, StageStore, WaitEnded, wait_for
 from seqrl.training.trainer import Diverged, Preempted
 
 
@@ -51,38 +49,48 @@ def run_training(config: Config) -> int:
     except OSError as error:
         print(f"outputs={config['outputs']}: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    with Interruption() as interruption, waited_for(folder / ".lock"):
-        if shown_before(folder):
-            return EXIT_DONE
-        status(folder, "running")
+    with Interruption() as interruption:
         try:
-            result = train(config, folder, interruption)
-        except CorpusError as error:
-            return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
-        except ConfigError as error:
-            return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
-        except Diverged as error:
-            return failed(folder, "diverged", str(error), EXIT_DIVERGED)
-        except Preempted:
-            text = "stopped on request; the same command continues"
-            return failed(folder, "preempted", text, EXIT_PREEMPTED)
-        except BaseException as error:
-            status(folder, "failed", repr(error))
-            raise
-        status(folder, "done")
-        show(folder, result)
+            with waited_for(folder / LOCK, interruption):
+                return _run(config, folder, interruption)
+        except WaitEnded:  # what the folder says is the other process's
+            print("stopped on request while waiting; the same command continues")
+            return EXIT_PREEMPTED
+
+
+def _run(config: Config, folder: Path, interruption: Callable[[], bool]) -> int:
+    """The run, whose folder is ours; the exit code."""
+    if shown_before(folder):
         return EXIT_DONE
+    status(folder, "running")
+    try:
+        result = train(config, folder, interruption)
+    except CorpusError as error:
+        return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
+    except ConfigError as error:
+        return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
+    except Diverged as error:
+        return failed(folder, "diverged", str(error), EXIT_DIVERGED)
+    except (Preempted, WaitEnded):
+        text = "stopped on request; the same command continues"
+        return failed(folder, "preempted", text, EXIT_PREEMPTED)
+    except BaseException as error:
+        status(folder, "failed", repr(error))
+        raise
+    status(folder, "done")
+    show(folder, result)
+    return EXIT_DONE
 
 
 @contextlib.contextmanager
-def waited_for(path: Path) -> Iterator[None]:
-    """The run's lock; says so when another process holds it."""
+def waited_for(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
+    """The run's lock; says so when another process holds it. Raises WaitEnded, see `wait_for`."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         print(f"waiting for another process, which is at the same run ({path.parent})", flush=True)
-        lock.acquire()
+        wait_for(lock, stopped)
     try:
         yield
     finally:
@@ -95,14 +103,20 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
     keep_freed_memory()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
-    device = choose_device(config["device"])
     write_text_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    device = choose_device(config["device"])
     write_json_atomic(folder / "environment.json", environment_record())
     task = build_task(config)
     task.save(folder / "tokenizers")
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
     mirror = build_mirror(config, folder)
-    pipeline = Pipeline(folder=folder, store=StageStore(root), progress=Progress(), mirror=mirror)
+    pipeline = Pipeline(
+        folder=folder,
+        store=StageStore(root),
+        progress=Progress(),
+        mirror=mirror,
+        preempted=interruption,
+    )
     outcome = "failed"
     try:
         results = pipeline.run(build_stages(config, task, device, interruption))
@@ -169,20 +183,6 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
         group=tracker.get("group"),
         config={k: v for k, v in config.items() if k != "tracker"},
         run_id=f"{name}-{folder.parent.name}-{folder.name}",
-    )
-
-
-def status(folder: Path, state: str, reason: str | None = None) -> None:
-    """Write `status.json`."""
-    write_json_atomic(
-        folder / "status.json",
-        {
-            "status": state,
-            "reason": reason,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from seqrl.cli.configuration import Groups, OverrideError, overridden
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.data.corpus import CorpusError
+from seqrl.tracking.files import write_json_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 
-CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
+CONFIG, RESULT, STATUS, LOCK = "config.yaml", "result.json", "status.json", ".lock"
 ENVIRONMENT = "environment.json"
 PATHS = ("outputs", "init_from")
 SHOWN = 5
@@ -349,6 +352,20 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
         print(f"{folder / 'result.json'} is damaged: the run is evaluated again")
         return None
     return result
+
+
+def status(folder: Path, state: str, reason: str | None = None) -> None:
+    """Write `status.json`."""
+    write_json_atomic(
+        folder / STATUS,
+        {
+            "status": state,
+            "reason": reason,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    )
 
 
 def shown_before(folder: Path) -> bool:

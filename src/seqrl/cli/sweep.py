@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,15 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from seqrl.cli.configuration import Groups, OverrideError, parsed
-from seqrl.cli.runs import RESULT, STATUS
-from seqrl.cli.train import (
-    EXIT_CONFIG,
-    EXIT_DIVERGED,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_PREEMPTED,
-)
+from seqrl.cli.launchers import OUTCOMES
+from seqrl.cli.runs import LOCK, RESULT, STATUS
+from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.identity import Config, ConfigError, plain, run_folder
 from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.tracking.files import write_text_atomic
@@ -37,14 +35,7 @@ if TYPE_CHECKING:
 ENDED = ("done", "failed", "diverged")
 """What a run can be that is not started again, failed and diverged ones unless asked for."""
 
-OUTCOMES = {
-    EXIT_DONE: "done",
-    EXIT_DIVERGED: "diverged",
-    EXIT_PREEMPTED: "preempted",
-}
-"""By the exit code of a run; all others are failures."""
-
-SHOWN = 12  # runs of one state that a list shows
+SHOWN = 60  # runs that a list shows
 
 
 @dataclass(frozen=True)
@@ -65,14 +56,17 @@ class Planned:
     kinds: dict[str, str]
 
     def __str__(self) -> str:
-        return " ".join(self.overrides) or "the run"
+        return " ".join(self.overrides) or "/".join(self.folder.parts[-4:])
 
     @property
     def state(self) -> str:
-        """`done`, what `status.json` says, or `new`."""
+        """`done`, what `status.json` says, or `new`; `interrupted`: nobody is at it any more."""
         if (self.folder / RESULT).is_file():
             return "done"
-        return str(self._status.get("status", "new"))
+        state = str(self._status.get("status", "new"))
+        if state == "done" or (state == "running" and self._free):
+            return "interrupted"
+        return state
 
     @property
     def reason(self) -> str:
@@ -98,12 +92,23 @@ class Planned:
         return StageStore((Path(self.config["outputs"]) if reuse else self.folder) / STAGES)
 
     @property
+    def _free(self) -> bool:
+        """Whether no process holds the run's lock."""
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        lock.release()
+        return True
+
+    @property
     def _status(self) -> dict[str, Any]:
         try:
-            status: dict[str, Any] = json.loads((self.folder / STATUS).read_text(encoding="utf-8"))
+            status = json.loads((self.folder / STATUS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return status
+        return status if isinstance(status, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,13 @@ def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
             first = first or config
             run = _run(told, config, checked)
             if run.folder in runs:
-                raise ConfigError(f"the same run as {runs[run.folder]}: nothing else differs")
+                raise ConfigError(
+                    f"the same run as {runs[run.folder]}: only what changes no result"
+                )
             runs[run.folder] = run
         except (ConfigError, OverrideError) as error:
-            for message in str(error).splitlines():
+            kept = None if isinstance(error, ConfigError) else 1  # the rest of Hydra's is context
+            for message in str(error).splitlines()[:kept]:
                 problems.setdefault(message, []).append(" ".join(told))
     if problems:
         raise ConfigError("\n".join(_placed(message, at) for message, at in problems.items()))
@@ -195,6 +203,8 @@ def _placed(message: str, places: Sequence[str]) -> str:
 
 def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str]]) -> Planned:
     """The run of a configuration, which is built once, unless the like was or it has ended."""
+    check_seeds(config)
+    check_outputs(Path(config["outputs"]))
     folder = run_folder(config)
     if (folder / RESULT).is_file():
         return Planned(told, config, folder, {}, {})
@@ -205,7 +215,29 @@ def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str
     if kind not in checked:
         check(config)
         checked[kind] = planned_keys(alike)
-    return Planned(told, config, folder, planned_keys(config), checked[kind])
+    store = config["outputs"] if config["reuse"] else folder
+    stages = {name: f"{store} {key}" for name, key in planned_keys(config).items()}
+    return Planned(told, config, folder, stages, checked[kind])
+
+
+def check_seeds(config: Config) -> None:
+    """ConfigError where a seed of the run or of a stage is none."""
+    stages = config["algorithm"]["stages"]
+    seeds = {"seed": config["seed"]} | {
+        f"algorithm.stages.{name}.seed": stage.get("seed") for name, stage in stages.items()
+    }
+    wrong = [f"{key} must be a whole number from 0 to 2^63 - 1, not {value}"
+             for key, value in seeds.items()
+             if not (isinstance(value, int) and 0 <= value < 2**63)]  # fmt: skip
+    if wrong:
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
+
+
+def check_outputs(folder: Path) -> None:
+    """ConfigError where runs cannot be put."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"outputs={folder}: {there} is no folder that can be written to")
 
 
 def seedless(config: Config) -> Config:
@@ -220,6 +252,11 @@ def expanded(groups: Groups, typed: Sequence[str]) -> list[dict[str, str]]:
     What a chosen experiment sweeps goes before what is typed.
     """
     overrides, problems = parsed(typed)
+    problems += [
+        f"{o.input_line}: has no meaning in a sweep; launcher= says where runs are made"
+        for o in overrides
+        if o.key_or_group.startswith("hydra") and o.key_or_group != "hydra.mode"
+    ]
     if problems:
         raise OverrideError("\n".join(problems))
     values = {o.get_key_element(): _values(o) for o in groups.sweep(overrides)}
@@ -233,7 +270,10 @@ def _values(override: Override) -> list[str]:
         return [override.input_line or ""]
     if not override.is_discrete_sweep():
         raise OverrideError(f"{override.input_line}: an interval has no end of values; list some")
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    values = list(dict.fromkeys(override.sweep_string_iterator()))
+    if not values:
+        raise OverrideError(f"{override.input_line}: there is no value")
+    return [f"{key}={value}" for value in values]
 
 
 def built_launcher(config: Config, sweep: Sweep) -> Any:
@@ -249,11 +289,12 @@ def built_launcher(config: Config, sweep: Sweep) -> Any:
 
 def swept(sweep: Sweep, launcher: Any) -> int:
     """Run what is pending, then the table; the exit code."""
-    pending, states = sweep.pending, sweep.states
-    print(f"{_counted(len(sweep.runs), 'run')}: {_listed(states)}; {len(pending)} to do")
-    failures = [run for run in sweep.runs if run not in pending and run.state == "failed"]
-    if failures:
-        print(f"failed before, and not tried again without retry_failed=true: {failures[0]}")
+    pending = sweep.pending
+    print(f"{_counted(len(sweep.runs), 'run')}: {_listed(sweep.states)}; {len(pending)} to do")
+    given_up = [run for run in sweep.runs if run not in pending and run.state != "done"]
+    if given_up:
+        print("not tried again without retry_failed=true:")
+        print(*(f"  {run.state}: {run} ({run.folder}): {run.reason}" for run in given_up), sep="\n")
     if pending:
         group(pending, f"sweep-{sweep.name}")
         announce = announcer(len(sweep.runs), len(sweep.runs) - len(pending))
@@ -261,7 +302,10 @@ def swept(sweep: Sweep, launcher: Any) -> int:
             print("stopped on request; the same command continues")
             return EXIT_PREEMPTED
     conclude(sweep, changed=bool(pending))
-    return EXIT_DONE if set(sweep.states) == {"done"} else EXIT_FAILED
+    states = set(sweep.states)
+    if states == {"done"}:
+        return EXIT_DONE
+    return EXIT_FAILED if states & set(ENDED[1:]) else EXIT_PREEMPTED
 
 
 def group(runs: Sequence[Planned], name: str) -> None:
@@ -314,14 +358,12 @@ def description(sweep: Sweep, jobs: int) -> list[str]:
     """What a sweep would do: its runs by state, the stages that they share, and the time."""
     pending = sweep.pending
     lines = [f"{_counted(len(sweep.runs), 'run')}: {_listed(sweep.states)}; {len(pending)} to do"]
-    for state in dict.fromkeys(run.state for run in sweep.runs):
-        own = [run for run in sweep.runs if run.state == state]
-        lines += [f"  {state:<10} {run.folder}  {run}" for run in own[:SHOWN]]
-        if len(own) > SHOWN:
-            lines.append(f"  {state:<10} and {len(own) - SHOWN} more")
+    lines += [f"  {run.state:<11} {run.folder}  {run}" for run in sweep.runs[:SHOWN]]
+    if len(sweep.runs) > SHOWN:
+        lines.append(f"  and {len(sweep.runs) - SHOWN} more")
     wanted = {
         key: (run, name)
-        for run in reversed(pending)
+        for run in pending
         for name, key in run.stages.items()
         if key in run.unfinished
     }
@@ -369,8 +411,8 @@ def _estimate(stages: Sequence[tuple[str, str]], jobs: int, known: dict[str, flo
     if not unknown:
         return told
     names = ", ".join(list(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
-    rest = f"{_counted(unknown.total(), 'stage')} of which none was trained yet ({names})"
-    return f"{told}, and {rest}" if seconds else f"time: unknown for {rest}"
+    rest = f"{_counted(unknown.total(), 'stage')} whose like was never trained: {names}"
+    return f"{told}, and {rest}" if seconds else f"time: unknown; {rest}"
 
 
 def _duration(seconds: float) -> str:

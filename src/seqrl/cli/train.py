@@ -48,12 +48,14 @@ def is_sweep(arguments: list[str]) -> bool:
     """Whether a command line asks for several runs, or for what they would be."""
     from hydra._internal.utils import get_args_parser
 
+    from seqrl.cli.configuration import parsed
+
     options, rest = get_args_parser().parse_known_args(arguments)
     asks = (options.cfg, options.info, options.hydra_help, options.shell_completion)
-    typed = {*options.overrides, *rest}
-    return not any(asks) and bool(
-        options.multirun or {"hydra.mode=MULTIRUN", "dry_run=true"} & typed
-    )
+    overrides, _ = parsed([text for text in (*options.overrides, *rest) if text[:1] != "-"])
+    values = {override.key_or_group: override.value() for override in overrides}
+    several = options.multirun or str(values.get("hydra.mode")).upper() == "MULTIRUN"
+    return not any(asks) and bool(several or values.get("dry_run") is True)
 
 
 def run(config: Any) -> int:

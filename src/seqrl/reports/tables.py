@@ -25,6 +25,7 @@ CSV_COLUMNS = (
     *("diverged", "low", "high", "baseline", "difference", "pairs", "p", "p_holm", "p_t_test"),
     *("published", "published_std", "published_min", "published_max", "source"),
 )
+TASK = "task.name"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -312,7 +313,11 @@ def _published_notes(report: Report) -> list[str]:
     sources = dict.fromkeys(entry.source for entry in shown if entry.source)
     lines = [f"published: {source}" for source in sources]
     absent = [entry for entry in report.spec.published if entry not in shown]
-    return lines + [f"published, but no such row: {entry}" for entry in absent]
+    tasks = {row.task for row in report.rows}
+    elsewhere = {str(e.where.get(TASK)) for e in absent if e.where.get(TASK) not in (None, *tasks)}
+    lines += [f"published scores are of {task}, not in this table" for task in sorted(elsewhere)]
+    near = [entry for entry in absent if str(entry.where.get(TASK)) not in elsewhere]
+    return lines + [f"published, but no such row: {entry}" for entry in near]
 
 
 def _with_intervals(rows: Sequence[Row]) -> bool:

@@ -82,19 +82,28 @@ class Pipeline:
     folder   of the run
     store    where stages are trained and kept
     mirror   W&B's copy of the metrics, or none
+    preempted
+             asked while another process trains a stage
     """
 
     def __init__(
-        self, *, folder: Path, store: StageStore, progress: Progress, mirror: WandbMirror | None
+        self,
+        *,
+        folder: Path,
+        store: StageStore,
+        progress: Progress,
+        mirror: WandbMirror | None,
+        preempted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.folder = folder
         self.store = store
         self.progress = progress
         self.mirror = mirror
+        self.preempted = preempted
         self._parts: list[tuple[str, Path]] = []
 
     def run(self, stages: list[Stage]) -> list[StageResult]:
-        """Train or reuse every stage. Raises Diverged and Preempted."""
+        """Train or reuse every stage. Raises Diverged, Preempted and WaitEnded."""
         keys = stage_keys(stages)
         write_json_atomic(self.folder / "stages.json", keys)
         results: dict[str, StageResult] = {}
@@ -109,7 +118,7 @@ class Pipeline:
     def _stage(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageResult:
         record = self.store.finished(key)
         if record is None:
-            with self.store.lock(key):
+            with self.store.lock(key, self.preempted):
                 record = self.store.finished(key)
                 if record is None:
                     record = self._train(stage, key, results)

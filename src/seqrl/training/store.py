@@ -17,8 +17,8 @@ import math
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,20 @@ def stage_key(description: dict[str, Any]) -> str:
         _canonical(description, "description"), sort_keys=True, separators=(",", ":")
     )
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class WaitEnded(Exception):
+    """Somebody asked the process to stop while it waited for another one."""
+
+
+def wait_for(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
+    """Take a lock that somebody holds, when he gives it back. Raises WaitEnded."""
+    while True:
+        if stopped():
+            raise WaitEnded
+        with suppress(Timeout):
+            lock.acquire(timeout=0.5)
+            return
 
 
 class StageStore:
@@ -127,15 +141,18 @@ class StageStore:
                 _remove(path)
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold the stage; waits, and says once for whom, while another process does."""
+    def lock(self, key: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold the stage; waits, and says once for whom, while another process does.
+
+        stopped  asked while it waits; raises WaitEnded where the answer is yes
+        """
         lock = self._file_lock(key)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             owner = self._owner(key)
             logger.warning("waiting for %s, which is training this stage (%s)", owner, key)
-            lock.acquire(poll_interval=0.5)
+            wait_for(lock, stopped)
         owner_path = self._owner_path(key)
         try:
             write_json_atomic(owner_path, {"pid": os.getpid(), "host": socket.gethostname()})
