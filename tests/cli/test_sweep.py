@@ -196,9 +196,7 @@ def test_processes_show_their_failures_and_the_rest_goes_on(
     assert "gone" in next((tmp_path / "o").glob("text/mle/*/seed1/log.txt")).read_text()
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"), [("1:kill", "killed by signal 9"), ("1:0", "exit code 0")]
-)
+@pytest.mark.parametrize("fault", ["1:kill", "1:0"])
 def test_what_a_process_does_not_say_is_said_for_it(
     overrides: list[str], faulty: str, tmp_path: Path, fault: str
 ) -> None:

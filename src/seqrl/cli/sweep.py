@@ -361,12 +361,12 @@ def description(sweep: Sweep, jobs: int) -> list[str]:
     lines += [f"  {run.state:<11} {run.folder}  {run}" for run in sweep.runs[:SHOWN]]
     if len(sweep.runs) > SHOWN:
         lines.append(f"  and {len(sweep.runs) - SHOWN} more")
-    wanted = {
-        key: (run, name)
-        for run in pending
-        for name, key in run.stages.items()
-        if key in run.unfinished
-    }
+    wanted: dict[str, tuple[Planned, str]] = {}
+    for run in pending:
+        left = run.unfinished
+        for name, key in run.stages.items():
+            if key in left:
+                wanted.setdefault(key, (run, name))
     uses = Counter(key for run in pending for key in run.stages.values())
     alone = sum(len(run.unfinished) for run in pending)
     lines.append(f"stages to train: {len(wanted)}; {alone} if the runs shared none")
