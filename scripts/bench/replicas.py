@@ -6,13 +6,13 @@
 In processes of their own they share the device; in one process all of them could be one batched
 computation. Nothing of the kind is faster than the same networks, one set of weights for all, on
 batches that are so many times as large: that is the bound. Figures are updates a second, of all
-runs together. On a CPU each of N processes has the N-th part of the cores, at least one.
+runs together. On a CPU as many processes are at work as there are cores, each with one thread, and
+the others wait for their turn; on a GPU all of them share it.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -23,6 +23,7 @@ from torch import multiprocessing
 from updates import Ours, configurations, trained
 
 from seqrl.build import build_network, build_task, choose_device, vocabularies
+from seqrl.cli.launchers import cores
 from seqrl.cli.running import keep_freed_memory
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
@@ -45,10 +46,12 @@ def main() -> None:
     chosen = parser.parse_intermixed_args()
     rows = list(dict.fromkeys(["mle", *chosen.rows]))
     configs = configurations(rows, chosen.overrides)
+    on_cpu = choose_device(configs["mle"]["device"]).type == "cpu"
     print(f"{'update':<16}{'runs':>6}{'processes':>12}{'bound':>12}{'bound / processes':>20}")
     for row in chosen.rows:
         for count in chosen.replicas:
-            processes = sum(at_once(configs, row, count, SENTENCES, chosen))
+            at_work = min(count, cores()) if on_cpu else count
+            processes = sum(at_once(configs, row, at_work, SENTENCES, chosen))
             bound = count * sum(at_once(configs, row, 1, SENTENCES * count, chosen))
             figures = f"{processes:>12.2f}{bound:>12.2f}{bound / processes:>20.2f}"
             print(f"{row:<16}{count:>6}{figures}", flush=True)
@@ -60,7 +63,7 @@ def at_once(
     """Updates a second of each of so many processes, all of which start when all are ready."""
     context = multiprocessing.get_context("spawn")
     ready, found = context.Barrier(processes), context.SimpleQueue()
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, cores() // processes)
     arguments = (ready, found, configs, row, sentences, threads, chosen.seconds, chosen.warm_up)
     started = [context.Process(target=replica, args=(n, *arguments)) for n in range(processes)]
     for process in started:
