@@ -35,7 +35,8 @@ Every one is explained beside its value in {conf}
 
 options:
   --cfg job --resolve                         print all settings with their values, train nothing
-  -m, --multirun                              a sweep: algorithm.tau=0.02,0.04 seed=1,2 is four runs
+  -m, --multirun                              a sweep: algorithm.tau=0.02,0.04 seed=1,2: four runs;
+                                              launcher=local several at a time, dry_run=true which
   --config-dir DIR                            of your own groups, beside these
   --hydra-help                                what else Hydra can do
 
