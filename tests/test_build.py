@@ -296,7 +296,7 @@ def test_all_problems_are_told_together() -> None:
             f"{every}: log_every must be at least 1, not 0",
             "tracker: mode must be one of offline, online, disabled, not onlin",
             "outputs must be a folder; it may be new",
-            "seed must not be negative, not -1",
+            "seed must be a whole number from 0 to 2^63 - 1, not -1",
             "threads must be at least 1 or null, not 0",
             "device=gpu: must be auto, cpu, cuda or cuda:NUMBER",
         ]
@@ -511,7 +511,7 @@ def test_words_in_the_place_of_numbers_are_told(override: str, message: str) -> 
 
 
 def test_a_seed_is_a_number() -> None:
-    with pytest.raises(ConfigError, match="seed must not be negative, not one"):
+    with pytest.raises(ConfigError, match=r"seed must be a whole number .*, not one"):
         check(composed("algorithm=mle", "seed=one"))
 
 

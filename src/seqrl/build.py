@@ -33,7 +33,9 @@ from seqrl.identity import (
     file_hash,
     foreign_code,
     needed_stages,
+    outputs_problems,
     plain,
+    seed_problems,
     starts_of,
     weights_file,
 )
@@ -511,10 +513,8 @@ def check(config: Config) -> None:
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
-    if not config["outputs"]:
-        problems.add("outputs must be a folder; it may be new")
-    if not (is_number(config["seed"]) and config["seed"] >= 0):
-        problems.add(f"seed must not be negative, not {config['seed']}")
+    for problem in (*outputs_problems(config), *seed_problems(config)):
+        problems.add(problem)
     if config["threads"] is not None and config["threads"] < 1:
         problems.add(f"threads must be at least 1 or null, not {config['threads']}")
     if config["tracker"]["mode"] not in get_args(Mode):

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,28 @@ def foreign_code(node: Any) -> dict[str, str]:
         for item in node:
             found |= foreign_code(item)
     return found
+
+
+def seed_problems(config: Config) -> list[str]:
+    """What is wrong with the seeds of the run and of its stages."""
+    seeds = {
+        f"algorithm.stages.{name}.seed": stage["seed"]
+        for name, stage in config["algorithm"]["stages"].items()
+        if stage["seed"] != config["seed"]
+    }
+    return [
+        f"{key} must be a whole number from 0 to 2^63 - 1, not {value}"
+        for key, value in {"seed": config["seed"], **seeds}.items()
+        if type(value) is not int or not 0 <= value < 2**63
+    ]
+
+
+def outputs_problems(config: Config) -> list[str]:
+    """What is wrong with the folder of all runs, which may be new."""
+    if not config["outputs"]:
+        return ["outputs must be a folder; it may be new"]
+    folder = Path(config["outputs"])
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    return [f"outputs={folder}: {there} is no folder that can be written to"]

@@ -19,7 +19,8 @@ from filelock import FileLock
 from conftest import TINY
 from seqrl.cli.configuration import Groups, OverrideError, check_overrides
 from seqrl.cli.launchers import Job, Parallel
-from seqrl.cli.sweep import Planned, Sweep, expanded, main, planned
+from seqrl.cli.planning import Planned, Sweep, expanded, planned
+from seqrl.cli.sweep import main
 from seqrl.cli.train import is_sweep
 from seqrl.identity import ConfigError
 

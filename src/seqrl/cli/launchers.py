@@ -22,7 +22,7 @@ from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTE
 from seqrl.ranges import is_number, require
 
 if TYPE_CHECKING:
-    from seqrl.cli.sweep import Planned
+    from seqrl.cli.planning import Planned
 
 Announce = Callable[["Planned", int, str], None]
 """Told of each run that has ended: its exit code, and its last lines if it failed."""

@@ -6,138 +6,18 @@ configurations are composed and checked before the first run starts.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
-import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from filelock import FileLock, Timeout
-
-from seqrl.cli.configuration import Groups, OverrideError, parsed
+from seqrl.cli.configuration import Groups, OverrideError
 from seqrl.cli.launchers import OUTCOMES
-from seqrl.cli.runs import LOCK, RESULT, STATUS
+from seqrl.cli.planning import FAILED, Planned, Sweep, description, planned
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
-from seqrl.identity import Config, ConfigError, plain, run_folder
-from seqrl.reports.table_spec import RequestError, TableSpec
+from seqrl.identity import Config, ConfigError
+from seqrl.reports.table_spec import RequestError
 from seqrl.tracking.files import write_text_atomic
-from seqrl.training.store import STAGES, StageStore
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-
-ENDED = ("done", "failed", "diverged")
-"""What a run can be that is not started again, failed and diverged ones unless asked for."""
-
-SHOWN = 60  # runs that a list shows
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run of a sweep.
-
-    overrides  of the sweep's settings, which tell it from the other runs
-    config     resolved
-    folder     of the run
-    stages     name -> a key that is equal where stages are shared
-    kinds      name -> the same without regard to seeds
-    """
-
-    overrides: tuple[str, ...]
-    config: Config
-    folder: Path
-    stages: dict[str, str]
-    kinds: dict[str, str]
-
-    def __str__(self) -> str:
-        return " ".join(self.overrides) or "/".join(self.folder.parts[-4:])
-
-    @property
-    def state(self) -> str:
-        """`done`, what `status.json` says, or `new`; `interrupted`: nobody is at it any more."""
-        if (self.folder / RESULT).is_file():
-            return "done"
-        state = str(self._status.get("status", "new"))
-        if state == "done" or (state == "running" and self._free):
-            return "interrupted"
-        return state
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or diverged."""
-        return str(self._status.get("reason") or "")
-
-    @property
-    def unfinished(self) -> set[str]:
-        """The keys of the stages that nobody has finished yet, as far as the folder tells."""
-        try:
-            real = json.loads((self.folder / "stages.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            real = {}
-        return {
-            key
-            for name, key in self.stages.items()
-            if name not in real or self._store.finished(real[name]) is None
-        }
-
-    @property
-    def _store(self) -> StageStore:
-        reuse = self.config["reuse"]
-        return StageStore((Path(self.config["outputs"]) if reuse else self.folder) / STAGES)
-
-    @property
-    def _free(self) -> bool:
-        """Whether no process holds the run's lock."""
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        lock.release()
-        return True
-
-    @property
-    def _status(self) -> dict[str, Any]:
-        try:
-            status = json.loads((self.folder / STATUS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return status if isinstance(status, dict) else {}
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The runs of one command line, in its order.
-
-    retry  whether failed and diverged runs are started again
-    table  that is printed at the end
-    """
-
-    runs: tuple[Planned, ...]
-    retry: bool
-    table: TableSpec
-
-    @cached_property
-    def name(self) -> str:
-        """Eight hexadecimal digits that stand for the runs' folders: W&B's group."""
-        folders = "\n".join(sorted(str(run.folder) for run in self.runs))
-        return hashlib.sha256(folders.encode()).hexdigest()[:8]
-
-    @property
-    def pending(self) -> list[Planned]:
-        """Runs that are to be started."""
-        ended = ("done",) if self.retry else ENDED
-        return [run for run in self.runs if run.state not in ended]
-
-    @property
-    def states(self) -> Counter[str]:
-        return Counter(run.state for run in self.runs)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -162,120 +42,6 @@ def main(arguments: Sequence[str]) -> int:
     return swept(sweep, launcher)
 
 
-def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
-    """All runs, checked, and the first one's configuration.
-
-    Raises OverrideError and ConfigError, which list all problems, and RequestError for a table
-    that makes no sense.
-    """
-    points = expanded(groups, typed)
-    swept_keys = [key for key in points[0] if len({point[key] for point in points}) > 1]
-    problems: dict[str, list[str]] = {}
-    runs: dict[Path, Planned] = {}
-    first: Config = {}
-    checked: dict[str, dict[str, str]] = {}
-    for point in points:
-        told = tuple(point[key] for key in swept_keys)
-        try:
-            config = plain(groups.composed(list(point.values())))
-            first = first or config
-            run = _run(told, config, checked)
-            if run.folder in runs:
-                raise ConfigError(
-                    f"the same run as {runs[run.folder]}: only what changes no result"
-                )
-            runs[run.folder] = run
-        except (ConfigError, OverrideError) as error:
-            kept = None if isinstance(error, ConfigError) else 1  # the rest of Hydra's is context
-            for message in str(error).splitlines()[:kept]:
-                problems.setdefault(message, []).append(" ".join(told))
-    if problems:
-        raise ConfigError("\n".join(_placed(message, at) for message, at in problems.items()))
-    table = TableSpec.from_node(first.get("report") or {})
-    return Sweep(tuple(runs.values()), first["retry_failed"], table), first
-
-
-def _placed(message: str, places: Sequence[str]) -> str:
-    """A problem and the first run that has it."""
-    others = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    return f"{message} ({places[0]}{others})" if places[0] else message
-
-
-def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str]]) -> Planned:
-    """The run of a configuration, which is built once, unless the like was or it has ended."""
-    check_seeds(config)
-    check_outputs(Path(config["outputs"]))
-    folder = run_folder(config)
-    if (folder / RESULT).is_file():
-        return Planned(told, config, folder, {}, {})
-    from seqrl.build import check, planned_keys
-
-    alike = seedless(config)
-    kind = json.dumps(alike, sort_keys=True, default=str)
-    if kind not in checked:
-        check(config)
-        checked[kind] = planned_keys(alike)
-    store = config["outputs"] if config["reuse"] else folder
-    stages = {name: f"{store} {key}" for name, key in planned_keys(config).items()}
-    return Planned(told, config, folder, stages, checked[kind])
-
-
-def check_seeds(config: Config) -> None:
-    """ConfigError where a seed of the run or of a stage is none."""
-    stages = config["algorithm"]["stages"]
-    seeds = {"seed": config["seed"]} | {
-        f"algorithm.stages.{name}.seed": stage.get("seed") for name, stage in stages.items()
-    }
-    wrong = [f"{key} must be a whole number from 0 to 2^63 - 1, not {value}"
-             for key, value in seeds.items()
-             if not (isinstance(value, int) and 0 <= value < 2**63)]  # fmt: skip
-    if wrong:
-        raise ConfigError("\n".join(dict.fromkeys(wrong)))
-
-
-def check_outputs(folder: Path) -> None:
-    """ConfigError where runs cannot be put."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"outputs={folder}: {there} is no folder that can be written to")
-
-
-def seedless(config: Config) -> Config:
-    """The configuration with all seeds 0."""
-    stages = {name: stage | {"seed": 0} for name, stage in config["algorithm"]["stages"].items()}
-    return config | {"seed": 0, "algorithm": config["algorithm"] | {"stages": stages}}
-
-
-def expanded(groups: Groups, typed: Sequence[str]) -> list[dict[str, str]]:
-    """The overrides of each run by key: all combinations, the last settings changing fastest.
-
-    What a chosen experiment sweeps goes before what is typed.
-    """
-    overrides, problems = parsed(typed)
-    problems += [
-        f"{o.input_line}: has no meaning in a sweep; launcher= says where runs are made"
-        for o in overrides
-        if o.key_or_group.startswith("hydra") and o.key_or_group != "hydra.mode"
-    ]
-    if problems:
-        raise OverrideError("\n".join(problems))
-    values = {o.get_key_element(): _values(o) for o in groups.sweep(overrides)}
-    return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
-
-
-def _values(override: Override) -> list[str]:
-    """What an override says, once for each of its values."""
-    key = override.get_key_element()
-    if not override.is_sweep_override():
-        return [override.input_line or ""]
-    if not override.is_discrete_sweep():
-        raise OverrideError(f"{override.input_line}: an interval has no end of values; list some")
-    values = list(dict.fromkeys(override.sweep_string_iterator()))
-    if not values:
-        raise OverrideError(f"{override.input_line}: there is no value")
-    return [f"{key}={value}" for value in values]
-
-
 def built_launcher(config: Config, sweep: Sweep) -> Any:
     from hydra.utils import instantiate
 
@@ -290,7 +56,7 @@ def built_launcher(config: Config, sweep: Sweep) -> Any:
 def swept(sweep: Sweep, launcher: Any) -> int:
     """Run what is pending, then the table; the exit code."""
     pending = sweep.pending
-    print(f"{_counted(len(sweep.runs), 'run')}: {_listed(sweep.states)}; {len(pending)} to do")
+    print(sweep.overview)
     given_up = [run for run in sweep.runs if run not in pending and run.state != "done"]
     if given_up:
         print("not tried again without retry_failed=true:")
@@ -305,7 +71,7 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     states = set(sweep.states)
     if states == {"done"}:
         return EXIT_DONE
-    return EXIT_FAILED if states & set(ENDED[1:]) else EXIT_PREEMPTED
+    return EXIT_FAILED if states & set(FAILED) else EXIT_PREEMPTED
 
 
 def group(runs: Sequence[Planned], name: str) -> None:
@@ -352,80 +118,3 @@ def conclude(sweep: Sweep, *, changed: bool) -> None:
     if changed or not page.is_file():
         write_text_atomic(page, html(report))
     print(f"page: {page}", flush=True)
-
-
-def description(sweep: Sweep, jobs: int) -> list[str]:
-    """What a sweep would do: its runs by state, the stages that they share, and the time."""
-    pending = sweep.pending
-    lines = [f"{_counted(len(sweep.runs), 'run')}: {_listed(sweep.states)}; {len(pending)} to do"]
-    lines += [f"  {run.state:<11} {run.folder}  {run}" for run in sweep.runs[:SHOWN]]
-    if len(sweep.runs) > SHOWN:
-        lines.append(f"  and {len(sweep.runs) - SHOWN} more")
-    wanted: dict[str, tuple[Planned, str]] = {}
-    for run in pending:
-        left = run.unfinished
-        for name, key in run.stages.items():
-            if key in left:
-                wanted.setdefault(key, (run, name))
-    uses = Counter(key for run in pending for key in run.stages.values())
-    alone = sum(len(run.unfinished) for run in pending)
-    lines.append(f"stages to train: {len(wanted)}; {alone} if the runs shared none")
-    shared: dict[str, list[str]] = {}
-    for key, (_, name) in wanted.items():
-        if uses[key] > 1:
-            shared.setdefault(name, []).append(key)
-    for name, keys in shared.items():
-        users = sum(uses[key] for key in keys)
-        lines.append(f"  {name}: {_counted(len(keys), 'training')} for {_counted(users, 'run')}")
-    time = [(run.kinds[name], f"{name} of {run.config['algorithm']['name']}")
-            for run, name in wanted.values()]  # fmt: skip
-    return [*lines, _estimate(time, jobs, seconds_of_kinds(sweep))]
-
-
-def seconds_of_kinds(sweep: Sweep) -> dict[str, float]:
-    """By kind of stage, the mean time that a finished one took, of these runs and other seeds."""
-    from seqrl.build import planned_keys
-
-    found: dict[str, list[float]] = {}
-    for folder in dict.fromkeys(run.folder.parent for run in sweep.runs):
-        run = next(run for run in sweep.runs if run.folder.parent == folder)
-        kinds = run.kinds or planned_keys(seedless(run.config))
-        for path in folder.glob(f"*/{RESULT}"):
-            try:
-                stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-            except (OSError, ValueError, KeyError):
-                continue
-            for name, summary in stages.items():
-                if name in kinds:
-                    found.setdefault(kinds[name], []).append(float(summary["seconds"]))
-    return {kind: sum(seconds) / len(seconds) for kind, seconds in found.items()}
-
-
-def _estimate(stages: Sequence[tuple[str, str]], jobs: int, known: dict[str, float]) -> str:
-    """The time that stages take, given by kind and name, of which some kinds are known."""
-    if not stages:
-        return "time: nothing is left to train"
-    seconds = sum(known.get(kind, 0.0) for kind, _ in stages)
-    told = f"time: about {_duration(seconds / jobs)} of training with {jobs} at a time"
-    unknown = Counter(name for kind, name in stages if kind not in known)
-    if not unknown:
-        return told
-    names = ", ".join(list(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
-    rest = f"{_counted(unknown.total(), 'stage')} whose like was never trained: {names}"
-    return f"{told}, and {rest}" if seconds else f"time: unknown; {rest}"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{round(seconds)} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _listed(states: Counter[str]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in states.items())
