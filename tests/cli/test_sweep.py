@@ -20,7 +20,7 @@ from conftest import TINY
 from seqrl.cli.configuration import Groups, OverrideError, check_overrides
 from seqrl.cli.launchers import Job, Parallel
 from seqrl.cli.planning import Planned, Sweep, expanded, planned
-from seqrl.cli.sweep import main
+from seqrl.cli.sweep import group, main
 from seqrl.cli.train import is_sweep
 from seqrl.identity import ConfigError
 
@@ -293,6 +293,18 @@ def test_without_m_a_dry_run_trains_nothing(overrides: list[str]) -> None:
         assert is_sweep([*overrides, typed])
     assert not is_sweep([*overrides, "dry_run=false"])
     assert not is_sweep([*overrides, "dry_run=true", "--cfg", "job"])
+
+
+def test_wandb_shows_the_runs_of_a_sweep_together(overrides: list[str]) -> None:
+    typed = ("algorithm=mle", "seed=1,2", "tracker=wandb")
+    sweep = plan(*overrides, *typed)
+    group(sweep.runs, f"sweep-{sweep.name}")
+    assert {run.config["tracker"]["group"] for run in sweep.runs} == {f"sweep-{sweep.name}"}
+    assert plan(*overrides, *typed).name == sweep.name
+    assert plan(*overrides, *typed, "algorithm=raml").name != sweep.name
+    chosen = plan(*overrides, *typed, "tracker.group=mine").runs
+    group(chosen, "sweep")
+    assert {run.config["tracker"]["group"] for run in chosen} == {"mine"}
 
 
 def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,21 @@ def train(config: dict[str, Any]) -> tuple[int, Path]:
     return running.run_training(config), run_folder(config)
 
 
-class After:
+class Never(nullcontext[None]):
+    """Stands in the place of `Interruption`; asks for no stop."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __call__(self) -> bool:
+        return False
+
+
+class After(Never):
     """Asks for a stop after so many updates of the whole process."""
 
     def __init__(self, updates: int) -> None:
+        super().__init__()
         self.left = updates
 
     def __call__(self) -> bool:
@@ -87,7 +99,7 @@ def train_in_pieces(
         monkeypatch.setattr(running, "Interruption", lambda updates=updates: After(updates))
         code, _ = train(config)
         assert code == 75
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     code, folder = train(config)
     assert code == 0
     return folder
@@ -146,7 +158,7 @@ def test_a_stopped_run_continues_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     overrides = f"algorithm={algorithm}".split()
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     code, whole = train(configured(corpus, tmp_path / "whole", *overrides))
     assert code == 0
     config = configured(corpus, tmp_path / "pieces", *overrides)
@@ -160,15 +172,16 @@ def test_a_killed_run_without_a_new_checkpoint_continues_bit_for_bit(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception between checkpoints, as a kill, leaves records behind that must be redone."""
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, whole = train(configured(corpus, tmp_path / "whole", "algorithm=erac"))
     config = configured(corpus, tmp_path / "killed", "algorithm=erac")
 
     class Killed(BaseException):
         pass
 
-    class Kill:
+    class Kill(Never):
         def __init__(self) -> None:
+            super().__init__()
             self.left = 27
 
         def __call__(self) -> bool:
@@ -180,7 +193,7 @@ def test_a_killed_run_without_a_new_checkpoint_continues_bit_for_bit(
     monkeypatch.setattr(running, "Interruption", Kill)
     with pytest.raises(Killed):
         train(config)
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, killed = train(config)
     same_weights(whole, killed)
     assert (whole / "metrics.jsonl").read_bytes() == (killed / "metrics.jsonl").read_bytes()
@@ -192,7 +205,7 @@ def test_stages_are_shared_between_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     outputs = tmp_path / "outputs"
     train(configured(corpus, outputs, "algorithm=mle"))
     before = sorted(p.name for p in (outputs / ".stages").iterdir() if p.name != ".locks")
@@ -212,7 +225,7 @@ def test_stages_are_shared_between_runs(
 def test_a_stage_that_differs_in_anything_that_matters_is_not_reused(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     outputs = tmp_path / "outputs"
     variants = [
         [],
@@ -240,7 +253,7 @@ def test_a_finished_run_answers_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     config = configured(corpus, tmp_path / "outputs", "algorithm=mle")
     train(config)
     table = capsys.readouterr().out.split("\n\n", 1)[1]
@@ -253,7 +266,7 @@ def test_a_finished_run_answers_at_once(
 def test_init_from_starts_with_the_weights_of_another_run(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
     config = configured(
         corpus,
@@ -276,7 +289,7 @@ def test_init_from_starts_every_stage_that_has_its_networks(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of VAML's two stages, neither of which starts from the other, it is the policy's."""
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
     frozen = "task.budget.actor.optimizers.policy.lr=1e-30"
     still = ["algorithm=vaml", "trainer.max_steps=2", frozen]
@@ -308,7 +321,7 @@ def test_init_from_without_weights_for_any_stage_is_told_before_anything_starts(
 def test_a_changed_corpus_is_another_run(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, before = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
     path = corpus / "train.en"
     path.write_text(path.read_text().replace("dog", "hound"))
@@ -326,7 +339,7 @@ def test_weights_of_another_vocabulary_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Of the same size, so that only the words tell."""
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     _, first = train(configured(corpus, tmp_path / "outputs", "algorithm=mle"))
     path = corpus / "train.en"
     path.write_text(path.read_text().replace("dog", "hound"))
@@ -343,7 +356,7 @@ def test_edited_code_of_ones_own_is_another_run(
     module = tmp_path / "my_algorithm.py"
     body = "from seqrl.algorithms.likelihood import MLE\n\n\nclass Mine(MLE):\n    factor = {}\n"
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     folders, keys = [], []
     for factor in (1, 2):
         module.write_text(body.format(factor))
@@ -363,7 +376,7 @@ def test_edited_code_of_ones_own_is_another_run(
 def test_a_damaged_result_is_written_anew(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     config = configured(corpus, tmp_path / "outputs", "algorithm=mle")
     _, folder = train(config)
     scores = json.loads((folder / "result.json").read_text())["scores"]
@@ -376,7 +389,7 @@ def test_a_damaged_result_is_written_anew(
 def test_divergence_is_noticed_at_its_step_and_spares_the_checkpoint(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     config = configured(
         corpus,
         tmp_path / "outputs",
@@ -394,7 +407,7 @@ def test_divergence_is_noticed_at_its_step_and_spares_the_checkpoint(
 def test_bf16_learns_what_fp32_learns_up_to_rounding(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "Interruption", lambda: lambda: False)
+    monkeypatch.setattr(running, "Interruption", Never)
     common = ["algorithm=erac", "trainer.max_steps=3"]
     _, fp32 = train(configured(corpus, tmp_path, *common))
     _, bf16 = train(configured(corpus, tmp_path, *common, "trainer.precision=bf16"))

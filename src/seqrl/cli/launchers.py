@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,10 +222,10 @@ class Slurm(Parallel):
     def __init__(self, *, jobs: int, cluster: str, folder: str, parameters: dict[str, Any]) -> None:
         super().__init__(jobs=jobs)
         require(cluster in ("slurm", "local"), f"cluster must be slurm or local, not {cluster!r}")
-        try:
-            import submitit
-        except ImportError:
-            raise ValueError("submitit is not installed: pip install 'seqrl[slurm]'") from None
+        installed = find_spec("submitit") is not None
+        require(installed, "submitit is not installed: pip install 'seqrl[slurm]'")
+        import submitit
+
         if cluster == "local":  # the cores are shared; of Slurm each job gets its own
             os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
         self.executor = submitit.AutoExecutor(folder=folder, cluster=cluster)

@@ -103,12 +103,12 @@ def sweep_report(
     if spec.curve and not any(spec.curve in row.configuration for row in rows):
         raise RequestError(f"report.curve: no run has a setting {spec.curve}")
     rows = sorted(rows, key=lambda row: (row.block, _place(row, spec.published)))
-    baselines = found_baselines(rows, spec.baseline) if spec.baseline else {}
-    tests = _comparisons(rows, baselines)
+    tested_against = found_baselines(rows, spec.baseline) if spec.baseline else {}
+    tests = _comparisons(rows, tested_against)
     lines = [
         Line(
             row,
-            is_baseline=baselines.get(row.block) is row,
+            is_baseline=tested_against.get(row.block) is row,
             comparisons=tests[index],
             published=_published(row, spec.published),
         )
@@ -172,11 +172,11 @@ def _settings(text: str) -> dict[str, Any]:
 
 
 def _comparisons(
-    rows: Sequence[Row], baselines: Mapping[Block, Row]
+    rows: Sequence[Row], tested_against: Mapping[Block, Row]
 ) -> list[dict[str, Comparison]]:
     """Of every row with the baseline of its block, corrected over the rows of the block."""
     tests: list[dict[str, Comparison]] = [{} for _ in rows]
-    for block, baseline in baselines.items():
+    for block, baseline in tested_against.items():
         for name in baseline.scores:
             if name == LENGTH_RATIO:
                 continue

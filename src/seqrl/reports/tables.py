@@ -271,8 +271,8 @@ def _score_values(line: Line, name: str, score: Statistics) -> dict[str, object]
 
 
 def _test_notes(report: Report) -> list[str]:
-    baselines = {line.row.block: line.row for line in report.lines if line.is_baseline}
-    if not baselines:
+    tested_against = {line.row.block: line.row for line in report.lines if line.is_baseline}
+    if not tested_against:
         return []
     lines = [
         f"difference: of the score to that of {report.spec.baseline}, mean over the seeds that "
@@ -298,7 +298,7 @@ def _test_notes(report: Report) -> list[str]:
     lines += [
         f"no baseline {report.spec.baseline} in: {' '.join(block)}"
         for block in without
-        if block not in baselines
+        if block not in tested_against
     ]
     return lines
 
