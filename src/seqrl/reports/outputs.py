@@ -67,7 +67,7 @@ def comparison_text(differences: Sequence[Difference]) -> str:
     """A table, one line a score, and below it what it is."""
     header = ["", "A", "B", "B - A", "better", "p"]
     rows = [
-        [d.name, str(d.first), str(d.second), f"{_gain(d):+.2f}", _better(d), p_text(d.p)]
+        [d.name, str(d.first), str(d.second), f"{_gain(d):+z.2f}", _better(d), p_text(d.p)]
         for d in differences
     ]
     notes = [

@@ -227,7 +227,7 @@ class _Columns:
         if comparison is None:
             return ["", ""]
         p = "" if comparison.adjusted is None else p_text(comparison.adjusted)
-        return [f"{comparison.mean:+.2f}", p]
+        return [f"{comparison.mean:+z.2f}", p]
 
     def _of_paper(self, entry: Published) -> str:
         known = entry.min is not None and entry.max is not None
