@@ -107,6 +107,16 @@ def test_moved_runs_of_one_setting_are_grouped_by_what_they_are(tmp_path: Path) 
     assert [[run.seeds for run in group] for group in groups] == [[(1, ()), (2, ())], [(3, ())]]
 
 
+def test_seeds_of_stages_are_seeds(tmp_path: Path) -> None:
+    for name, critic, bleu in (("seed1", 1, 20.0), ("seed1-critic2", 2, 23.0)):
+        config = configuration(1)
+        stage = next(iter(config["algorithm"]["stages"].values()))
+        config["algorithm"]["stages"]["critic"] = {**stage, "seed": critic}
+        make_run(tmp_path / "toy/erac/aaaa" / name, config, bleu)
+    (row,) = aggregate([read_run(run) for run in find_runs([tmp_path])], splits=["test"])
+    assert row.by_seed("bleu") == {(1, ()): 20.0, (1, (("critic", 2),)): 23.0}
+
+
 def test_one_seed_twice_is_refused(tmp_path: Path) -> None:
     for name in ("here", "there"):
         make_run(tmp_path / name, configuration(1), 20.0)
