@@ -52,15 +52,15 @@ def main() -> None:
     found: dict[str, Any] = {"threads": torch.get_num_threads(), "torch": torch.__version__}
     print(f"{task.name}, {device}, {found['threads']} threads, PyTorch {found['torch']}")
     if {"updates", "floors"} & set(chosen.parts):
-        ours, endless = ready(configs, task, device, chosen.warm_up)
+        ours, batches = ready(configs, task, device, chosen.warm_up)
         if "updates" in chosen.parts:
-            updates = measure_updates(ours, endless, device, repeats=chosen.repeats)
+            updates = measure_updates(ours, batches, device, repeats=chosen.repeats)
             print(*table(updates), sep="\n")
             found["updates"] = {row: described(one) for row, one in updates.items()}
         if "floors" in chosen.parts:
             bf16 = configs["mle"]["trainer"]["precision"] == "bf16"
             machine = measure_machine(device, torch.bfloat16 if bf16 else torch.float32)
-            floors = measure_floors(ours, endless, device, machine)
+            floors = measure_floors(ours, batches, machine)
             print(*floors_table(floors, machine), sep="\n")
             found["machine"] = asdict(machine)
             found["floors"] = {row: asdict(one) for row, one in floors.items()}

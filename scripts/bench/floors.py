@@ -13,7 +13,6 @@ cache: fused operations, and tensors that stay in a cache, do better.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 import torch
+from parts import timed
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -130,20 +130,20 @@ def measure_machine(device: torch.device, precision: torch.dtype, repeats: int =
     a, b = (torch.rand(size, size, device=device).to(precision) for _ in range(2))
     here = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)
     there = torch.empty_like(here)
-    product = min(timed(lambda: a @ b, device) for _ in range(repeats))
-    copy = min(timed(lambda: there.copy_(here), device) for _ in range(repeats))
+    product = min(timed(lambda: a @ b) for _ in range(repeats))
+    copy = min(timed(lambda: there.copy_(here)) for _ in range(repeats))
     return Machine(2 * size**3 / product, 2 * here.numel() * here.element_size() / copy)
 
 
 def measure_floors(
-    rows: Mapping[str, Row], batches: Iterable[Batch], device: torch.device, machine: Machine
+    rows: Mapping[str, Row], batches: Iterable[Batch], machine: Machine
 ) -> dict[str, Floors]:
     """By row; each update is made three times, and the fastest counts."""
     found: dict[str, list[Floors]] = {name: [] for name in rows}
     for number, batch in enumerate(islice(batches, 5)):
         for name, row in rows.items():
             update = partial(row.update, batch, number)
-            work, seconds = work_of(update), min(timed(update, device) for _ in range(3))
+            work, seconds = work_of(update), min(timed(update) for _ in range(3))
             matrix = work.operations / machine.matrix_rate
             memory = work.bytes / machine.bandwidth
             found[name].append(Floors(work.operations, work.bytes, matrix, memory, seconds))
@@ -173,13 +173,3 @@ def floors_table(found: Mapping[str, Floors], machine: Machine) -> list[str]:
         ]
         lines.append(f"{row:<22}" + "".join(f"{cell:>12}" for cell in cells))
     return lines
-
-
-def timed(action: Callable[[], Any], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    began = time.perf_counter()
-    action()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began

@@ -14,24 +14,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from itertools import cycle, islice
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import multiprocessing
-from updates import Ours, configurations, trained
+from updates import SENTENCES, Ours, configurations, endless, trained
 
 from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.launchers import cores
 from seqrl.cli.running import keep_freed_memory
-from seqrl.data.batching import Batches
-from seqrl.data.task import Task
 from seqrl.identity import Config
-from seqrl.types import Batch
 
 ROWS = ("mle", "erac.critic", "erac")
-SENTENCES = 50
 
 
 def main() -> None:
@@ -91,10 +86,10 @@ def replica(
     keep_freed_memory()
     device, task = choose_device(configs["mle"]["device"]), build_task(configs["mle"])
     policy = build_network(configs["mle"], "policy", vocabularies(task), 1 + number).to(device)
-    usual = batches_of(task, device, SENTENCES, number)
+    usual = endless(task, device, SENTENCES, seed=number)
     trained(configs["mle"], policy, list(islice(usual, warm_up)), task)
     one = Ours(configs[row], row.partition(".")[2] or None, task, policy)
-    batches = batches_of(task, device, sentences, number)
+    batches = endless(task, device, sentences, seed=number)
     for update, batch in enumerate(islice(batches, 2)):
         one.update(batch, update)
     ready.wait()
@@ -103,13 +98,6 @@ def replica(
         one.update(next(batches), updates)
         updates += 1
     found.put(updates / (one.stopwatch.now() - began))
-
-
-def batches_of(task: Task, device: torch.device, sentences: int, seed: int) -> Iterator[Batch]:
-    batches = Batches(task.split("train"), size=sentences, seed=seed)
-    for epoch in cycle([0]):
-        for batch in batches.iterate(epoch):
-            yield batch.to(device)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ ASKED = (
 )
 """What networks are asked for."""
 
+SENTENCES = 50  # in a batch
 PHASES = ("sample", "reward", "score", "critic", "backward", "optimizer", "rest")
 PLAIN = {"mle": "mle", "critic": "evaluation", "joint": "joint"}
 """By the stage whose updates they are, the plain ones."""
@@ -158,10 +159,9 @@ def ready(
     Rows are `algorithm`, its last stage, `algorithm.stage`, or `plain.stage`. `configs` are those
     of the algorithms by row; `mle` must be among them.
     """
-    batches = Batches(task.split("train"), size=50, seed=1)
-    endless = (batch.to(device) for epoch in cycle([0]) for batch in batches.iterate(epoch))
+    batches = endless(task, device, SENTENCES, seed=1)
     policy = build_network(configs["mle"], "policy", vocabularies(task), 1).to(device)
-    trained(configs["mle"], policy, list(islice(endless, warm_up)), task)
+    trained(configs["mle"], policy, list(islice(batches, warm_up)), task)
     rows: dict[str, Ours | PlainOne] = {}
     for row, config in configs.items():
         _, _, stage = row.partition(".")
@@ -174,7 +174,15 @@ def ready(
             f"plain.{stage}": PlainOne(copy.deepcopy(updates), name)
             for stage, name in PLAIN.items()
         }
-    return rows, endless
+    return rows, batches
+
+
+def endless(task: Task, device: torch.device, sentences: int, *, seed: int) -> Iterator[Batch]:
+    """Training batches of so many sentences, the first epoch's again and again."""
+    batches = Batches(task.split("train"), size=sentences, seed=seed)
+    while True:
+        for batch in batches.iterate(0):
+            yield batch.to(device)
 
 
 def measure_updates(

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from conftest import TINY
 from seqrl.cli.configuration import Groups, OverrideError, check_overrides
-from seqrl.cli.launchers import Job, Parallel
+from seqrl.cli.launchers import Job, Local, Parallel
 from seqrl.cli.planning import Planned, Sweep, expanded, planned
 from seqrl.cli.sweep import group, main
 from seqrl.cli.train import is_sweep
@@ -305,6 +305,16 @@ def test_wandb_shows_the_runs_of_a_sweep_together(overrides: list[str]) -> None:
     chosen = plan(*overrides, *typed, "tracker.group=mine").runs
     group(chosen, "sweep")
     assert {run.config["tracker"]["group"] for run in chosen} == {"mine"}
+
+
+def test_a_run_that_could_not_start_is_a_failure(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Local, run: Planned, slot: int) -> Job:
+        raise OSError("no room")
+
+    monkeypatch.setattr(Local, "start", refuse)
+    assert main(["-m", *overrides, "algorithm=mle", "launcher=local"]) == 1
 
 
 def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[str]) -> None:

@@ -6,6 +6,7 @@ Nothing here imports torch: a mistake is answered within a second.
 from __future__ import annotations
 
 import copy
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,16 +34,21 @@ def conf_folder() -> Path:
     return installed if installed.is_dir() else package.parent.parent / "conf"
 
 
-def check_overrides(arguments: list[str]) -> list[str]:
-    """All problems of a command line of Hydra's: groups' names, unknown keys, types, syntax."""
+def command_line(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """The options of a command line of Hydra's, and its overrides."""
     from hydra._internal.utils import get_args_parser
 
-    options, rest = get_args_parser().parse_known_args(arguments)
+    options, rest = get_args_parser().parse_known_args(list(arguments))
+    return options, [*options.overrides, *(text for text in rest if not text.startswith("-"))]
+
+
+def check_overrides(arguments: list[str]) -> list[str]:
+    """All problems of a command line of Hydra's: groups' names, unknown keys, types, syntax."""
+    options, typed = command_line(arguments)
     asks = (options.help, options.hydra_help, options.shell_completion)
     elsewhere = (options.config_name, options.config_path, options.experimental_rerun)
     if any((*asks, *elsewhere)):
         return []
-    typed = [*options.overrides, *(text for text in rest if not text.startswith("-"))]
     overrides, problems = parsed(typed)
     if not options.multirun and not any(o.key_or_group == "hydra.mode" for o in overrides):
         problems += [

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqrl.cli.configuration import Groups, OverrideError
+from seqrl.cli.configuration import Groups, OverrideError, command_line
 from seqrl.cli.launchers import OUTCOMES
-from seqrl.cli.planning import FAILED, Planned, Sweep, description, planned
+from seqrl.cli.planning import Planned, Sweep, description, planned
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.identity import Config, ConfigError
 from seqrl.reports.table_spec import RequestError
@@ -25,10 +25,7 @@ def main(arguments: Sequence[str]) -> int:
 
     0 all runs are done, 1 some failed or diverged, 2 configuration error, 75 stopped on request
     """
-    from hydra._internal.utils import get_args_parser
-
-    options, rest = get_args_parser().parse_known_args(list(arguments))
-    typed = [*options.overrides, *(text for text in rest if not text.startswith("-"))]
+    options, typed = command_line(arguments)
     try:
         groups = Groups([Path(options.config_dir)] if options.config_dir else [])
         sweep, first = planned(groups, typed)
@@ -71,7 +68,7 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     states = set(sweep.states)
     if states == {"done"}:
         return EXIT_DONE
-    return EXIT_FAILED if states & set(FAILED) else EXIT_PREEMPTED
+    return EXIT_PREEMPTED if states <= {"done", "preempted"} else EXIT_FAILED
 
 
 def group(runs: Sequence[Planned], name: str) -> None:

@@ -46,13 +46,11 @@ def main() -> None:
 
 def is_sweep(arguments: list[str]) -> bool:
     """Whether a command line asks for several runs, or for what they would be."""
-    from hydra._internal.utils import get_args_parser
+    from seqrl.cli.configuration import command_line, parsed
 
-    from seqrl.cli.configuration import parsed
-
-    options, rest = get_args_parser().parse_known_args(arguments)
+    options, typed = command_line(arguments)
     asks = (options.cfg, options.info, options.hydra_help, options.shell_completion)
-    overrides, _ = parsed([text for text in (*options.overrides, *rest) if text[:1] != "-"])
+    overrides, _ = parsed(typed)
     values = {override.key_or_group: override.value() for override in overrides}
     several = options.multirun or str(values.get("hydra.mode")).upper() == "MULTIRUN"
     return not any(asks) and bool(several or values.get("dry_run") is True)
