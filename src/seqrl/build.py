@@ -44,6 +44,7 @@ from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.schedules import Schedule
+from seqrl.tracking.run_folder import CONFIG
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
@@ -232,7 +233,7 @@ def run_network(run: str, name: str) -> Config:
 
     ConfigError where there is no such run.
     """
-    path = Path(run) / "config.yaml"
+    path = Path(run) / CONFIG
     try:
         return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
     except (OSError, KeyError):

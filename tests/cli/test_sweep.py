@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,21 @@ def test_every_run_is_checked_before_the_first_starts(
     assert "precision must be one of" in errors
     assert "(algorithm.tau=-1 trainer.precision=fp32 seed=1 and 3 more)" in errors
     assert not (tmp_path / "o").exists()
+
+
+def test_all_data_are_read_before_the_first_run_starts(
+    overrides: list[str], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder, ignore=shutil.ignore_patterns("test.de"))
+    typed = ["-m", *overrides, "algorithm=mle,raml", f"task.data_dir={folder}"]
+    assert main(typed) == 1
+    shown = capsys.readouterr()
+    assert shown.err.count(f"{folder}/test.de (or test.de.gz) is missing") == 1
+    assert "started" not in shown.out
+    assert not (tmp_path / "o").exists()
+    shutil.copy(tiny_data / "test.de", folder)
+    assert main(typed) == 0
 
 
 def test_the_same_run_twice_is_an_error(overrides: list[str]) -> None:

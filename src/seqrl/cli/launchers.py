@@ -13,14 +13,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.interruption import Interruption
-from seqrl.cli.runs import status
 from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.ranges import is_number, require
+from seqrl.tracking.run_folder import write_status
 
 if TYPE_CHECKING:
     from seqrl.cli.planning import Planned
@@ -91,6 +90,12 @@ class Job(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Have it save what it has and end."""
+
+    def how(self, code: int) -> str:
+        """In what way it ended that could not say that it failed."""
+        if code == -signal.SIGKILL:
+            return f"killed by signal {-code} (was there too little memory?)"
+        return f"killed by signal {-code}" if code < 0 else f"left with exit code {code}"
 
 
 class Parallel(Launcher):
@@ -208,59 +213,6 @@ class Process(Job):
         self._process.terminate()
 
 
-class Slurm(Parallel):
-    """A job of Slurm for each run, through submitit; the command stays and waits for them.
-
-    A job that is preempted, or whose time is over, is queued again and continues.
-
-    jobs        in the queue or at work at a time
-    cluster     `slurm`, or `local`: the same on this machine, to try it
-    folder      where submitit keeps its files
-    parameters  of submitit's executor: timeout_min, slurm_partition, gpus_per_node, ...
-    """
-
-    def __init__(self, *, jobs: int, cluster: str, folder: str, parameters: dict[str, Any]) -> None:
-        super().__init__(jobs=jobs)
-        require(cluster in ("slurm", "local"), f"cluster must be slurm or local, not {cluster!r}")
-        installed = find_spec("submitit") is not None
-        require(installed, "submitit is not installed: pip install 'seqrl[slurm]'")
-        import submitit
-
-        if cluster == "local":  # the cores are shared; of Slurm each job gets its own
-            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
-        self.executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-        self.executor.update_parameters(name="seqrl", **parameters)
-
-    def start(self, run: Planned, slot: int) -> Job:
-        return Submitted(run, slot, self.executor.submit(Training.of(run)))
-
-
-class Submitted(Job):
-    """A run that submitit has handed to a cluster."""
-
-    def __init__(self, run: Planned, slot: int, job: Any) -> None:
-        super().__init__(run, slot)
-        self._job = job
-
-    @property
-    def log(self) -> Path:
-        return Path(self._job.paths.stdout)
-
-    def code(self) -> int | None:
-        if not self._job.done():
-            return None
-        if self._job.exception() is not None:
-            return EXIT_FAILED
-        code: int = self._job.result()
-        return code
-
-    def last_lines(self) -> str:
-        return ending((self._job.stdout() or "") + (self._job.stderr() or ""))
-
-    def stop(self) -> None:
-        self._job.cancel(check=False)
-
-
 def _ended(job: Job, code: int) -> tuple[int, str]:
     """The exit code that a run's folder bears out, and its last lines.
 
@@ -271,10 +223,8 @@ def _ended(job: Job, code: int) -> tuple[int, str]:
     if OUTCOMES.get(code) == state or (code == EXIT_PREEMPTED and state != "failed"):
         return code, lines
     if state != "failed":
-        how = f"killed by signal {-code}" if code < 0 else f"left with exit code {code}"
-        how += " (was there too little memory?)" if code == -signal.SIGKILL else ""
-        status(job.run.folder, "failed", how)
-        lines = f"{lines}\n{how}"
+        write_status(job.run.folder, "failed", job.how(code))
+        lines = f"{lines}\n{job.how(code)}"
     return EXIT_FAILED, lines
 
 
@@ -300,12 +250,6 @@ class Training:
         from seqrl.cli.running import run_training
 
         return run_training(self.config)
-
-    def checkpoint(self) -> Any:
-        """What submitit is to queue when it takes the job off its machine: the same again."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
 
 
 def main() -> None:

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from seqrl.cli.configuration import Groups, OverrideError, parsed
-from seqrl.cli.runs import LOCK, RESULT, STATUS
 from seqrl.identity import (
     Config,
     ConfigError,
@@ -28,6 +27,7 @@ from seqrl.identity import (
     seed_problems,
 )
 from seqrl.reports.table_spec import TableSpec
+from seqrl.tracking.run_folder import LOCK, RESULT, read_status
 from seqrl.training.store import STAGES, StageStore
 
 if TYPE_CHECKING:
@@ -64,15 +64,18 @@ class Planned:
         """`done`, what `status.json` says, or `new`; `interrupted`: nobody is at it any more."""
         if (self.folder / RESULT).is_file():
             return "done"
-        state = str(self._status.get("status", "new"))
-        if state == "done" or (state == "running" and self._free):
+        status = read_status(self.folder)
+        if status is None:
+            return "new"
+        if status.state == "done" or (status.state == "running" and self._free):
             return "interrupted"
-        return state
+        return status.state
 
     @property
     def reason(self) -> str:
         """Why it failed or diverged."""
-        return str(self._status.get("reason") or "")
+        status = read_status(self.folder)
+        return status.reason if status else ""
 
     @property
     def unfinished(self) -> set[str]:
@@ -102,14 +105,6 @@ class Planned:
             return False
         lock.release()
         return True
-
-    @property
-    def _status(self) -> dict[str, Any]:
-        try:
-            status = json.loads((self.folder / STATUS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return status if isinstance(status, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from seqrl.build import (
     vocabularies,
 )
 from seqrl.cli.interruption import Interruption
-from seqrl.cli.runs import LOCK, show, shown_before, status
+from seqrl.cli.runs import show, shown_before
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
@@ -33,6 +33,7 @@ from seqrl.reports.run_report import plot_curves
 from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
+from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, LOCK, RESULT, write_status
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.pipeline import Pipeline
 from seqrl.training.results import evaluate_stages, stage_summaries
@@ -62,7 +63,7 @@ def _run(config: Config, folder: Path, interruption: Callable[[], bool]) -> int:
     """The run, whose folder is ours; the exit code."""
     if shown_before(folder):
         return EXIT_DONE
-    status(folder, "running")
+    write_status(folder, "running")
     try:
         result = train(config, folder, interruption)
     except CorpusError as error:
@@ -75,9 +76,9 @@ def _run(config: Config, folder: Path, interruption: Callable[[], bool]) -> int:
         text = "stopped on request; the same command continues"
         return failed(folder, "preempted", text, EXIT_PREEMPTED)
     except BaseException as error:
-        status(folder, "failed", repr(error))
+        write_status(folder, "failed", repr(error))
         raise
-    status(folder, "done")
+    write_status(folder, "done")
     show(folder, result)
     return EXIT_DONE
 
@@ -103,9 +104,9 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
     keep_freed_memory()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
-    write_text_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    write_text_atomic(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
     device = choose_device(config["device"])
-    write_json_atomic(folder / "environment.json", environment_record())
+    write_json_atomic(folder / ENVIRONMENT, environment_record())
     task = build_task(config)
     task.save(folder / "tokenizers")
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
@@ -143,7 +144,7 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
         "seconds": round(time.monotonic() - began, 1),
         "versions": package_versions(),
     }
-    write_json_atomic(folder / "result.json", result)
+    write_json_atomic(folder / RESULT, result)
     return result
 
 
@@ -187,7 +188,7 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
 
 
 def failed(folder: Path, state: str, text: str, code: int) -> int:
-    status(folder, state, text)
+    write_status(folder, state, text)
     print(f"diverged: {text}" if state == "diverged" else text, file=sys.stderr)
     print(f"run: {folder}")
     return code

@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from seqrl.cli.configuration import Groups, OverrideError, overridden
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.data.corpus import CorpusError
-from seqrl.tracking.files import write_json_atomic
+from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, RESULT, read_status
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 
-CONFIG, RESULT, STATUS, LOCK = "config.yaml", "result.json", "status.json", ".lock"
-ENVIRONMENT = "environment.json"
 PATHS = ("outputs", "init_from")
 SHOWN = 5
 
@@ -140,11 +136,13 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     except (YAMLError, OmegaConfBaseException, LookupError, TypeError, AssertionError) as error:
         raise RunError(f"{path} is no configuration of a run: {error!r}") from None
     if finished and not (folder / RESULT).is_file():
-        reached = state(folder)
+        reached = read_status(folder)
         advice = f"`seqrl-rerun {folder}` continues it"
-        if reached.startswith("diverged"):
+        if reached is not None and reached.state == "diverged":
             advice = "it goes on with other settings only"
-        raise RunError(f"{folder}: the run is not finished ({reached}); {advice}")
+        raise RunError(
+            f"{folder}: the run is not finished ({reached or 'its state is unknown'}); {advice}"
+        )
     return run
 
 
@@ -183,16 +181,6 @@ def _absolute(node: Config, folder: Path) -> Config:
         elif isinstance(value, str) and (name in PATHS or str(name).endswith("_dir")):
             placed[name] = str(folder / Path(value).expanduser())
     return placed
-
-
-def state(folder: Path) -> str:
-    """How far a run without a result came, and why not further."""
-    try:
-        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        reason = status["reason"]
-        return f"{status['status']}: {reason}" if reason else str(status["status"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return "its state is unknown"
 
 
 def _no_run(folder: Path) -> str:
@@ -349,23 +337,9 @@ def finished_result(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        print(f"{folder / 'result.json'} is damaged: the run is evaluated again")
+        print(f"{folder / RESULT} is damaged: the run is evaluated again")
         return None
     return result
-
-
-def status(folder: Path, state: str, reason: str | None = None) -> None:
-    """Write `status.json`."""
-    write_json_atomic(
-        folder / STATUS,
-        {
-            "status": state,
-            "reason": reason,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
-    )
 
 
 def shown_before(folder: Path) -> bool:

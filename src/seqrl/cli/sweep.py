@@ -6,15 +6,17 @@ configurations are composed and checked before the first run starts.
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seqrl.cli.configuration import Groups, OverrideError, command_line
 from seqrl.cli.launchers import OUTCOMES
-from seqrl.cli.planning import Planned, Sweep, description, planned
+from seqrl.cli.planning import FAILED, Planned, Sweep, description, planned
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+from seqrl.data.corpus import CorpusError
 from seqrl.identity import Config, ConfigError
 from seqrl.reports.table_spec import RequestError
 from seqrl.tracking.files import write_text_atomic
@@ -58,9 +60,13 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     if given_up:
         print("not tried again without retry_failed=true:")
         print(*(f"  {run.state}: {run} ({run.folder}): {run.reason}" for run in given_up), sep="\n")
+    unusable = corpus_problems(pending)
+    if unusable:
+        print(*unusable, sep="\n", file=sys.stderr)
+        return EXIT_FAILED
+    announce = Announcer(len(sweep.runs), len(sweep.runs) - len(pending))
     if pending:
         group(pending, f"sweep-{sweep.name}")
-        announce = announcer(len(sweep.runs), len(sweep.runs) - len(pending))
         if launcher.launch(pending, announce) == EXIT_PREEMPTED:
             print("stopped on request; the same command continues")
             return EXIT_PREEMPTED
@@ -68,7 +74,27 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     states = set(sweep.states)
     if states == {"done"}:
         return EXIT_DONE
-    return EXIT_PREEMPTED if states <= {"done", "preempted"} else EXIT_FAILED
+    return EXIT_FAILED if announce.failed or states & set(FAILED) else EXIT_PREEMPTED
+
+
+def corpus_problems(runs: Sequence[Planned]) -> list[str]:
+    """What is wrong with the runs' data, each of which is read once."""
+    if not runs:
+        return []
+    from seqrl.build import build_task
+
+    configs = {json.dumps(_data(run.config), sort_keys=True): run.config for run in runs}
+    problems = []
+    for config in configs.values():
+        try:
+            build_task(config).split("dev")
+        except CorpusError as error:
+            problems.append(f"data: {error}")
+    return problems
+
+
+def _data(config: Config) -> Config:
+    return {name: node for name, node in config["task"].items() if name != "budget"}
 
 
 def group(runs: Sequence[Planned], name: str) -> None:
@@ -78,20 +104,26 @@ def group(runs: Sequence[Planned], name: str) -> None:
             run.config["tracker"]["group"] = name
 
 
-def announcer(total: int, before: int) -> Callable[[Planned, int, str], None]:
-    """Says of each run that ends how it did; of the first failure with its last lines."""
-    ended = [before]
-    failed = [False]
+class Announcer:
+    """Says of each run that ends how it did; of the first failure with its last lines.
 
-    def announce(run: Planned, code: int, last_lines: str) -> None:
-        ended[0] += 1
+    total   runs of the sweep
+    ended   of them so far
+    failed  whether any did
+    """
+
+    def __init__(self, total: int, ended: int) -> None:
+        self.total = total
+        self.ended = ended
+        self.failed = False
+
+    def __call__(self, run: Planned, code: int, last_lines: str) -> None:
+        self.ended += 1
         outcome = OUTCOMES.get(code, "failed")
-        print(f"[{ended[0]}/{total}] {outcome}: {run} ({run.folder})", flush=True)
-        if outcome == "failed" and not failed[0]:
-            failed[0] = True
+        print(f"[{self.ended}/{self.total}] {outcome}: {run} ({run.folder})", flush=True)
+        if outcome == "failed" and not self.failed:
+            self.failed = True
             print(last_lines, file=sys.stderr, flush=True)
-
-    return announce
 
 
 def conclude(sweep: Sweep, *, changed: bool) -> None:

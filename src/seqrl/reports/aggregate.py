@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seqrl.reports.statistics import Statistics
+from seqrl.tracking.run_folder import CONFIG, RESULT, STATUS, Status, read_status
 
-CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 LENGTH_RATIO = "length_ratio"
 
 DONE, DIVERGED, MISSING = "done", "diverged", "missing"
@@ -188,12 +188,8 @@ def read_run(folder: Path) -> RunRecord:
                 name: float(stage["seconds"]) for name, stage in result.get("stages", {}).items()
             }
             return RunRecord(folder, config, DONE, "", result["scores"], seconds)
-        status: dict[str, Any] = {}
-        if (folder / STATUS).is_file():
-            status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        state = status.get("status", "unfinished")
-        reason = " ".join((status.get("reason") or "").split())
-        return RunRecord(folder, config, state, reason, [])
+        status = read_status(folder) or Status("unfinished", "")
+        return RunRecord(folder, config, status.state, " ".join(status.reason.split()), [])
     except (OSError, ValueError, LookupError, yaml.YAMLError) as error:
         raise ReportError(f"{folder} is no readable run: {error!r}") from None
 

@@ -14,12 +14,12 @@ from seqrl.reports.aggregate import RunRecord
 from seqrl.reports.curves import DPI, learning_figure, reward_figure, sweep_figure
 from seqrl.reports.report import Report
 from seqrl.reports.tables import cells, notes, text_columns
+from seqrl.tracking.run_folder import ENVIRONMENT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = "page.html"
-ENVIRONMENT = "environment.json"
 COMMAND = "seqrl-train"
 
 
