@@ -142,7 +142,7 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     }
     assert 0 < sum(critic["phases_ms"].values()) < 1000 * 60
     assert critic["seconds"][0] * 1000 == critic["ms"]
-    for what in ("bleu, every prefix", "rouge-score, whole sentences", "batches"):
+    for what in ("bleu, every prefix, 20", "rouge-score, whole texts, 60", "batches"):
         assert what in done.stdout
     floors, machine = found["floors"], found["machine"]
     assert list(floors) == list(found["updates"])

@@ -65,21 +65,20 @@ def main() -> None:
             found["machine"] = asdict(machine)
             found["floors"] = {row: asdict(one) for row, one in floors.items()}
     others: list[Row] = []
-    if {"decoding", "rewards"} & set(chosen.parts):
+    if "decoding" in chosen.parts:
         policy = build_network(configs["mle"], "policy", vocabularies(task), 1).to(device)
         batches = Batches(task.split("train"), size=50, seed=1)
         first = islice(batches.iterate(0), chosen.warm_up)
         trained(configs["mle"], policy, [batch.to(device) for batch in first], task)
-        if "decoding" in chosen.parts:
-            others += decoding(policy, task, device, max(1, chosen.repeats // 5))
-        if "rewards" in chosen.parts:
-            others += rewards(policy, task, device, chosen.repeats)
+        others += decoding(policy, task, device, max(1, chosen.repeats // 5))
+    if "rewards" in chosen.parts:
+        others += rewards(device, chosen.repeats)
     if "data" in chosen.parts:
         others += pipeline(task, chosen.repeats)
     if "start" in chosen.parts:
         others += start(chosen.overrides, max(1, chosen.repeats // 5))
     for name, value, unit in others:
-        print(f"{name:<32} {value:>12,.1f} {unit}")
+        print(f"{name:<40} {value:>12,.1f} {unit}")
     found["others"] = [{"what": n, "value": v, "unit": u} for n, v, u in others]
     if chosen.json is not None:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)

@@ -12,19 +12,24 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
-from seqrl.data.batching import Batches, sequential
+from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Beam, Decoder, Greedy
 from seqrl.evaluation.decode import decode_split
 from seqrl.models.base import Policy
-from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
 from seqrl.rewards.edit import EditReward
-from seqrl.types import Clock
+from seqrl.rewards.rouge import RougeReward
+from seqrl.types import Batch, Specials, Trajectories, shift_right
 
 Row = tuple[str, float, str]
 """What, how many, of which unit."""
+
+SPECIALS = Specials(pad=0, unk=1, bos=2, eos=3)
+WORDS, VOCABULARY = (20, 60), 5000
 
 
 def decoding(policy: Policy[Any, Any], task: Task, device: torch.device, repeats: int) -> list[Row]:
@@ -40,40 +45,64 @@ def decoding(policy: Policy[Any, Any], task: Task, device: torch.device, repeats
     ]
 
 
-@torch.no_grad()
-def rewards(policy: Policy[Any, Any], task: Task, device: torch.device, repeats: int) -> list[Row]:
+def rewards(device: torch.device, repeats: int) -> list[Row]:
     """Samples that are scored in a second, and the same by libraries that take text."""
+    return [row for words in WORDS for row in rewards_at(words, device, repeats)]
+
+
+@torch.no_grad()
+def rewards_at(words: int, device: torch.device, repeats: int) -> list[Row]:
+    """Of samples of so many words, every other one the reference's."""
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics import BLEU
 
-    _, batch = next(sequential(task.split("dev"), 50))
-    batch = batch.to(device)
-    memory = policy.encode(batch.source, batch.source_mask)
-    drawn = Sampling(samples=5)(policy, memory, batch, None, Clock(seed=1))
-    decode = task.target_tokenizer.decode
-    texts = [decode(row) for row in drawn.targets.tolist()]
-    references = [decode(row) for row in batch.target.tolist() for _ in range(drawn.group)]
+    batch, drawn = samples_of(words, device)
+    texts, references = (
+        [" ".join(f"w{word}" for word in row[:-1]) for row in rows.tolist()]
+        for rows in (drawn.targets, batch.target.repeat_interleave(drawn.group, dim=0))
+    )
     sacrebleu = BLEU(effective_order=True, tokenize="none")
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"])
     pairs = list(zip(texts, references, strict=True))
+    bleu, rouge = BleuReward(), RougeReward()
     ways: dict[str, Callable[[], Any]] = {
-        "bleu, whole sentences": lambda: BleuReward().score(drawn, batch),
-        "bleu, every prefix": lambda: BleuReward().increments(drawn, batch),
-        "bleu, every next word": lambda: BleuReward().lookaheads(
-            drawn, batch, len(task.target_tokenizer)
-        ),
+        "bleu, whole texts": lambda: bleu.score(drawn, batch),
+        "bleu, every prefix": lambda: bleu.increments(drawn, batch),
+        "bleu, every next word": lambda: bleu.lookaheads(drawn, batch, VOCABULARY),
+        "rouge, whole texts": lambda: rouge.score(drawn, batch),
+        "rouge, every prefix": lambda: rouge.increments(drawn, batch),
+        "rouge, every next word": lambda: rouge.lookaheads(drawn, batch, VOCABULARY),
         "edit distance, every prefix": lambda: EditReward().increments(drawn, batch),
-        "sacrebleu, whole sentences": lambda: [sacrebleu.sentence_score(a, [b]) for a, b in pairs],
-        "rouge-score, whole sentences": lambda: [scorer.score(b, a) for a, b in pairs],
+        "sacrebleu, whole texts": lambda: [sacrebleu.sentence_score(a, [b]) for a, b in pairs],
+        "rouge-score, whole texts": lambda: [scorer.score(b, a) for a, b in pairs],
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats + 1):
         for name, way in ways.items():
             seconds[name].append(timed(way))
     return [
-        (name, len(drawn) / statistics.median(own[1:]), "samples/s")
+        (f"{name}, {words} words", len(drawn) / statistics.median(own[1:]), "samples/s")
         for name, own in seconds.items()
     ]
+
+
+def samples_of(
+    words: int, device: torch.device, sentences: int = 50, group: int = 5
+) -> tuple[Batch, Trajectories]:
+    """References of random words, and samples that have every other word of theirs."""
+    generator = torch.Generator().manual_seed(words)
+
+    def drawn(rows: int) -> Tensor:
+        return torch.randint(4, VOCABULARY, (rows, words), generator=generator)
+
+    target = pad(drawn(sentences), (0, 1), value=SPECIALS.eos)
+    samples = target.repeat_interleave(group, dim=0)
+    samples[:, 1:-1:2] = drawn(len(samples))[:, 1::2]
+    target, samples = target.to(device), samples.to(device)
+    mask = torch.ones_like(samples, dtype=torch.bool)
+    batch = Batch(target, target, target.unsqueeze(1), SPECIALS.pad, SPECIALS)
+    inputs = shift_right(samples, SPECIALS.bos)
+    return batch, Trajectories(inputs, samples, mask, torch.zeros_like(mask), group=group)
 
 
 def pipeline(task: Task, repeats: int) -> list[Row]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentences import Sentence, arguments, letters, ngrams, padded, sentence, some_references, text
 from torch import Tensor
 
 from seqrl.metrics.bleu import closest_length, next_bleu, prefix_bleu
-
-Sentence = list[int]
 
 
 def sentence_bleu(*arguments: Tensor, order: int = 4, smooth: float = 1.0) -> Tensor:
@@ -41,30 +39,6 @@ def plain_bleu(
     length = len(hypothesis)
     closest = min((abs(len(r) - length), len(r)) for r in references)[1]
     return math.exp(min(0.0, 1 - closest / length)) * math.exp(logs / order)
-
-
-def ngrams(sentence: Sentence, n: int) -> Counter[tuple[int, ...]]:
-    return Counter(tuple(sentence[i : i + n]) for i in range(len(sentence) - n + 1))
-
-
-def padded(sentences: list[Sentence], width: int = 0) -> tuple[Tensor, Tensor]:
-    """Ids padded with 0 and their mask; the padding is an id that sentences may hold too."""
-    width = max(width, *map(len, sentences))
-    ids = torch.tensor([s + [0] * (width - len(s)) for s in sentences], dtype=torch.long)
-    lengths = torch.tensor([len(s) for s in sentences])
-    return ids.view(len(sentences), width), torch.arange(width) < lengths.unsqueeze(1)
-
-
-def arguments(
-    hypothesis: Sentence, references: list[Sentence], wider: int = 1
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    hyp, hyp_mask = padded([hypothesis], len(hypothesis) + wider)
-    ref, ref_mask = padded(references, max(map(len, references)) + wider)
-    return hyp, hyp_mask, ref.unsqueeze(0), ref_mask.unsqueeze(0)
-
-
-def letters(text: str) -> Sentence:
-    return [ord(letter) - ord("a") for letter in text]
 
 
 GOLDEN = [
@@ -146,12 +120,6 @@ def test_order_one_counts_words_only() -> None:
     assert bleu.item() == 1.0
 
 
-sentence = st.lists(st.integers(0, 3), max_size=9)
-some_references = st.lists(
-    st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=3
-)
-
-
 @settings(max_examples=300, deadline=None)
 @given(
     sentence,
@@ -208,10 +176,6 @@ def test_equals_sacrebleu_with_every_order_smoothed(
     bleu = prefix_bleu(*arguments(hypothesis, references))[0, -1]
     assert bleu.item() == pytest.approx(smoothed.score / 100, abs=1e-9)
     assert bleu.float().item() == pytest.approx(smoothed.score / 100, abs=1e-6)
-
-
-def text(ids: Sentence) -> str:
-    return " ".join(f"w{i}" for i in ids)
 
 
 @settings(max_examples=300, deadline=None)

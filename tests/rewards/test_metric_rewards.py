@@ -11,6 +11,7 @@ from torch import Tensor
 from seqrl.rewards.base import PrefixReward
 from seqrl.rewards.bleu import BleuReward
 from seqrl.rewards.edit import EditReward
+from seqrl.rewards.rouge import RougeReward
 from seqrl.types import Batch, Specials, Trajectories, shift_right
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -54,6 +55,8 @@ REWARDS = {
     "edit": EditReward(),
     "scaled edit": EditReward(scale="reference_length"),
     "hamming": EditReward(distance="hamming"),
+    "rouge": RougeReward(),
+    "scaled rouge": RougeReward(scale="reference_length", rouge1=0.5, rouge2=0, match_unk=False),
 }
 every_reward = pytest.mark.parametrize("reward", REWARDS.values(), ids=REWARDS.keys())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seqrl.metrics.edit import (
@@ -59,4 +60,13 @@ class EditReward(MetricReward):
     ) -> tuple[Tensor, Tensor]:
         _, of_next = DISTANCES[self.distance]
         other, candidates = of_next(prefix, references, reference_mask, first=first)
-        return -other, -candidates
+        return -other, -least(candidates, references, reference_mask)
+
+
+def least(values: Tensor, references: Tensor, reference_mask: Tensor) -> Tensor:
+    """[N, Q, M, T'], the least of the values [N, Q, M, T'] at places of the same token."""
+    words, there = references.flatten(1), reference_mask.flatten(1)
+    same = (words.unsqueeze(2) == words.unsqueeze(1)) & there.unsqueeze(1)  # [N, R, R]
+    greatest = torch.iinfo(values.dtype).max
+    found = values.flatten(2).unsqueeze(2).masked_fill(~same.unsqueeze(1), greatest).amin(3)
+    return found.view_as(values)

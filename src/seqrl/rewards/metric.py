@@ -43,9 +43,8 @@ class MetricReward(PrefixReward):
     ) -> tuple[Tensor, Tensor]:
         """Changes of the metric by one more token after the first `first` to t of prefix [N, t].
 
-        That of a token in no reference [N, t - first + 1], which is the least, and those of the
-        references' tokens [N, t - first + 1, M, T']; of a token that stands at several places
-        the greatest counts.
+        That of a token in no reference [N, t - first + 1], and those of the references' tokens
+        [N, t - first + 1, M, T'], which are the same wherever a token stands.
         """
 
     def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
@@ -107,15 +106,13 @@ class MetricReward(PrefixReward):
 def of_words(
     other: Tensor, candidates: Tensor, place: Tensor, factor: Tensor, batch: Batch
 ) -> Changes:
-    """Changes of all words: `other` [P], or the greatest of a word's candidates [P, M, T'].
+    """Changes of all words: `other` [P], or a word's candidate [P, M, T'].
 
     place [P, M, T'] holds the words, factor [P] is what the metric is multiplied by; 0 for EOS.
     """
     kind = torch.get_default_dtype()
     words = place.flatten(1)
-    same = words.unsqueeze(2) == words.unsqueeze(1)  # [P, R, R]
     gains = candidates.to(kind).flatten(1) * factor.unsqueeze(1)
-    gains = gains.unsqueeze(1).masked_fill(~same, float("-inf")).amax(2)
     eos = torch.full_like(words[:, :1], batch.specials.eos)
     gains = gains.masked_fill(words == batch.specials.eos, 0.0)
     return Changes(
