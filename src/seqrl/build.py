@@ -40,6 +40,7 @@ from seqrl.identity import (
     weights_file,
 )
 from seqrl.metrics.corpus import METRICS
+from seqrl.metrics.direction import DESCRIPTIVE
 from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
@@ -510,6 +511,8 @@ def check(config: Config) -> None:
     for name in dict.fromkeys([config["task"]["metric"], *config["task"]["scores"]]):
         if name not in METRICS:
             problems.add(f"task: no metric {name}; there are {', '.join(METRICS)}")
+    if config["task"]["metric"] in DESCRIPTIVE:
+        problems.add(f"task: no model can be selected by {config['task']['metric']}")
     attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])

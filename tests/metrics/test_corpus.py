@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from seqrl.metrics.corpus import METRICS, Score, corpus_scores, length_ratio
+from seqrl.metrics.corpus import METRICS, corpus_scores, length_ratio
+from seqrl.metrics.outputs import Outputs, Score
 
 HYPOTHESES = ["the cat sat on the mat", "a b c d e"]
 REFERENCES = [("the cat is on the mat",), ("a b c d e f",)]
@@ -20,14 +21,15 @@ def score(
     natural_references: list[tuple[str, ...]] | None = None,
     raw: bool = True,
 ) -> Score:
-    [result] = corpus_scores(
-        [name],
+    outputs = Outputs(
+        [""] * len(hypotheses),
         hypotheses,
         references,
         natural_hypotheses or hypotheses,
         natural_references or references,
         raw,
     )
+    [result] = corpus_scores([name], outputs)
     assert result.name == name
     return result
 
@@ -134,7 +136,8 @@ def test_length_ratio_takes_the_closest_reference_and_of_two_the_shorter() -> No
 
 def test_scores_come_in_the_order_asked() -> None:
     names = list(METRICS)[::-1]
-    scores = corpus_scores(names, HYPOTHESES, REFERENCES, HYPOTHESES, REFERENCES, True)
+    outputs = Outputs(["", ""], HYPOTHESES, REFERENCES, HYPOTHESES, REFERENCES, True)
+    scores = corpus_scores(names, outputs)
     assert [s.name for s in scores] == names
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from seqrl.metrics.corpus import METRICS, Outputs
-from seqrl.reports.outputs import ERRORS, Difference, compared, comparison_text
+from seqrl.metrics.corpus import METRICS
+from seqrl.metrics.outputs import Outputs
+from seqrl.reports.outputs import SUMS, Difference, compared, comparison_text
 
 LEAST = 1 / 1001
 """No resample is so far from the mean as the difference from zero."""
 
 
 def outputs(hypotheses: list[str], references: list[tuple[str, ...]]) -> Outputs:
-    return Outputs(hypotheses, references, hypotheses, references, True)
+    return Outputs([""] * len(hypotheses), hypotheses, references, hypotheses, references, True)
 
 
 def pair(right: list[bool], other: list[bool]) -> tuple[Outputs, Outputs]:
@@ -58,13 +59,13 @@ def test_the_interval_of_half_of_ten_sentences() -> None:
     assert LEAST <= difference.p < 0.01
 
 
-@pytest.mark.parametrize("name", ["per", "wer"])
-def test_sums_of_errors_make_the_corpus_score(name: str) -> None:
+@pytest.mark.parametrize("name", ["per", "wer", "rouge", "rougeLsum_stem", "novelty"])
+def test_sums_over_sentences_make_the_corpus_score(name: str) -> None:
     made = outputs(
         ["a b c", "a", "", "x y z z", "b a"],
         [("a c", "a b c d e"), ("a b c", "b"), ("a b",), ("x y z z",), ("a b", "")],
     )
-    sums = list(ERRORS[name](made))
+    sums = list(SUMS[name](made))
     score = 100 * sum(errors for errors, _ in sums) / sum(units for _, units in sums)
     assert score == pytest.approx(METRICS[name](made).value)
 

@@ -89,10 +89,7 @@ def _evaluated(
         "label": run.label(stage),
         "split": split,
         "decoding": decoding_name(run, config),
-        "scores": {
-            score.name: {"value": round(score.value, 4), "signature": score.signature}
-            for score in evaluation.scores
-        },
+        "scores": {score.name: score.record for score in evaluation.scores},
         "length_ratio": round(evaluation.length_ratio, 4),
         "sentences": len(examples),
     }

@@ -32,7 +32,7 @@ from seqrl.tracking.files import write_text_atomic
 
 if TYPE_CHECKING:
     from seqrl.cli.runs import Run
-    from seqrl.metrics.corpus import Outputs
+    from seqrl.metrics.outputs import Outputs
 
 EXPERIMENT = "experiment"
 TOLERANCE = 1e-3
@@ -212,8 +212,9 @@ def _outputs(run: Run, entry: dict[str, Any]) -> Outputs:
     """What the run wrote, beside the references of its task's corpus as it is now."""
     from seqrl.build import build_task, check_corpus
     from seqrl.cli.runs import RunError, UsageError, placed
+    from seqrl.evaluation.decode import outputs_of
     from seqrl.identity import ConfigError
-    from seqrl.metrics.corpus import METRICS, Outputs
+    from seqrl.metrics.corpus import METRICS
 
     split = entry["split"]
     path = run.folder / "checkpoints" / entry["stage"] / f"{split}.{entry['decoding']}.hyp.txt"
@@ -230,14 +231,7 @@ def _outputs(run: Run, entry: dict[str, Any]) -> Outputs:
     examples = task.corpus[split]
     if len(hypotheses) != len(examples):
         raise RunError(f"{path} has {len(hypotheses)} lines, but {split} {len(examples)} examples")
-    raw = all(example.raw for example in examples)
-    outputs = Outputs(
-        hypotheses,
-        [example.references for example in examples],
-        [task.detokenize(text) for text in hypotheses],
-        [e.raw if raw else tuple(map(task.detokenize, e.references)) for e in examples],
-        raw,
-    )
+    outputs = outputs_of(task, examples, hypotheses)
     for name, score in entry["scores"].items():
         value = METRICS[name](outputs).value
         if abs(value - score["value"]) > TOLERANCE:

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from seqrl.data.batching import Split, sequential
+from seqrl.data.corpus import Example
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder
-from seqrl.metrics.corpus import Score, corpus_scores, length_ratio
+from seqrl.metrics.corpus import corpus_scores, length_ratio
+from seqrl.metrics.outputs import Outputs, Score
 from seqrl.models.base import Policy
 
 DECODING_BATCH = 100
@@ -57,23 +59,26 @@ def evaluate(
     """Decode the whole split and compute the named scores (the task's, if none are named)."""
     decode = task.target_tokenizer.decode
     hypotheses = [decode(ids) for ids in decode_split(policy, split, decoder, device)]
-    natural = [task.detokenize(text) for text in hypotheses]
-    references = [example.references for example in split.examples]
-    raw = all(example.raw for example in split.examples)
-    natural_references = [
-        example.raw if raw else tuple(map(task.detokenize, example.references))
-        for example in split.examples
-    ]
+    outputs = outputs_of(task, split.examples, hypotheses)
     return Evaluation(
         hypotheses=hypotheses,
-        natural=natural,
-        scores=corpus_scores(
-            task.scores if scores is None else scores,
-            hypotheses,
-            references,
-            natural,
-            natural_references,
-            raw,
-        ),
-        length_ratio=length_ratio(hypotheses, references),
+        natural=list(outputs.natural_hypotheses),
+        scores=corpus_scores(task.scores if scores is None else scores, outputs),
+        length_ratio=length_ratio(hypotheses, outputs.references),
+    )
+
+
+def outputs_of(task: Task, examples: Sequence[Example], hypotheses: Sequence[str]) -> Outputs:
+    """Hypotheses in the task's tokenisation beside their references, natural text of both too."""
+    raw = all(example.raw for example in examples)
+    return Outputs(
+        sources=[example.source for example in examples],
+        hypotheses=hypotheses,
+        references=[example.references for example in examples],
+        natural_hypotheses=list(map(task.detokenize, hypotheses)),
+        natural_references=[
+            example.raw if raw else tuple(map(task.detokenize, example.references))
+            for example in examples
+        ],
+        natural_is_raw=raw,
     )

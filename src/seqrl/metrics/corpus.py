@@ -7,75 +7,24 @@ what a reader would see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from seqrl.metrics.direction import LOWER_IS_BETTER
 from seqrl.metrics.edit import prefix_edit_distance
-from seqrl.ranges import require
+from seqrl.metrics.outputs import Outputs, Score
+from seqrl.metrics.summaries import MEASURES, STEMMED, SUM_OF_SENTENCES, novelty, rouge
 
 PAIRS_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class Score:
-    """One number about a corpus, with what is needed to compute it again elsewhere."""
-
-    name: str
-    value: float
-    signature: str
-
-    @property
-    def higher_is_better(self) -> bool:
-        return self.name not in LOWER_IS_BETTER
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Hypotheses with their references; sentences may differ in how many they have.
-
-    natural_is_raw  whether the natural references are the corpus's own text, rather than
-                    its tokens put together again
-    """
-
-    hypotheses: Sequence[str]
-    references: Sequence[tuple[str, ...]]
-    natural_hypotheses: Sequence[str]
-    natural_references: Sequence[tuple[str, ...]]
-    natural_is_raw: bool
-
-    def __post_init__(self) -> None:
-        for hypotheses, references, kind in (
-            (self.hypotheses, self.references, "tokenised"),
-            (self.natural_hypotheses, self.natural_references, "natural"),
-        ):
-            require(len(hypotheses) > 0, f"there are no {kind} hypotheses to score")
-            require(
-                len(hypotheses) == len(references),
-                f"{len(hypotheses)} {kind} hypotheses, but references for {len(references)}",
-            )
-            require(all(references), f"a sentence has no {kind} reference")
-
-
-def corpus_scores(
-    names: Sequence[str],
-    hypotheses: Sequence[str],
-    references: Sequence[tuple[str, ...]],
-    natural_hypotheses: Sequence[str],
-    natural_references: Sequence[tuple[str, ...]],
-    natural_is_raw: bool,
-) -> list[Score]:
-    """The named scores (keys of `METRICS`), in the order given; errors: see `Outputs`."""
+def corpus_scores(names: Sequence[str], outputs: Outputs) -> list[Score]:
+    """The named scores (keys of `METRICS`), in the order given."""
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ValueError(f"no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
-    outputs = Outputs(
-        hypotheses, references, natural_hypotheses, natural_references, natural_is_raw
-    )
     return [METRICS[name](outputs) for name in names]
 
 
@@ -98,7 +47,7 @@ def sacrebleu(outputs: Outputs, name: str = "sacrebleu", *, lowercase: bool = Fa
 
     metric = BLEU(lowercase=lowercase)
     score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
-    signature = _natural_signature(str(metric.get_signature()), outputs)
+    signature = outputs.natural_signature(str(metric.get_signature()))
     return Score(name, score.score, signature)
 
 
@@ -113,7 +62,7 @@ def chrf(outputs: Outputs) -> Score:
 
     metric = CHRF()
     score = metric.corpus_score(outputs.natural_hypotheses, _streams(outputs.natural_references))
-    signature = _natural_signature(str(metric.get_signature()), outputs)
+    signature = outputs.natural_signature(str(metric.get_signature()))
     return Score("chrf", score.score, signature)
 
 
@@ -131,7 +80,7 @@ def token_error_rate(outputs: Outputs) -> Score:
         tokens += length
     if not tokens:
         raise ValueError("the error rate of empty references is not defined")
-    return Score("per", 100 * edits / tokens, f"nrefs:{_number(outputs)}|ref:nearest")
+    return Score("per", 100 * edits / tokens, f"nrefs:{outputs.reference_count}|ref:nearest")
 
 
 def sequence_error_rate(outputs: Outputs) -> Score:
@@ -141,8 +90,12 @@ def sequence_error_rate(outputs: Outputs) -> Score:
         for hypothesis, references in zip(outputs.hypotheses, outputs.references, strict=True)
     )
     rate = 100 * wrong / len(outputs.hypotheses)
-    return Score("wer", rate, f"nrefs:{_number(outputs)}|unit:sequence")
+    return Score("wer", rate, f"nrefs:{outputs.reference_count}|unit:sequence")
 
+
+ROUGE = [
+    f"{name}{ending}" for ending in ("", STEMMED) for name in ("rouge", *MEASURES, SUM_OF_SENTENCES)
+]
 
 METRICS: dict[str, Callable[[Outputs], Score]] = {
     "bleu": tokenised_bleu,
@@ -151,6 +104,8 @@ METRICS: dict[str, Callable[[Outputs], Score]] = {
     "chrf": chrf,
     "per": token_error_rate,
     "wer": sequence_error_rate,
+    **{name: rouge(name) for name in ROUGE},
+    "novelty": novelty,
 }
 
 
@@ -177,18 +132,6 @@ def _streams(references: Sequence[tuple[str, ...]]) -> list[list[str]]:
     streams = [list(stream) for stream in zip_longest(*references)]
     # sacreBLEU takes None for a reference that is not there, though its annotations do not.
     return cast("list[list[str]]", streams)
-
-
-def _natural_signature(signature: str, outputs: Outputs) -> str:
-    if outputs.natural_is_raw:
-        return signature
-    return f"{signature} (detokenised from tokens, not comparable)"
-
-
-def _number(outputs: Outputs) -> str:
-    """How many references a sentence has, `var` if that differs."""
-    numbers = {len(references) for references in outputs.references}
-    return str(numbers.pop()) if len(numbers) == 1 else "var"
 
 
 def _edit_distances(outputs: Outputs) -> Iterator[int]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
 
-from seqrl.metrics.corpus import METRICS, Outputs
-from seqrl.metrics.direction import LOWER_IS_BETTER
+from seqrl.metrics.corpus import METRICS, ROUGE
+from seqrl.metrics.direction import DESCRIPTIVE, LOWER_IS_BETTER
+from seqrl.metrics.outputs import Outputs
+from seqrl.metrics.resampling import RESAMPLES, interval, resampled
+from seqrl.metrics.summaries import new_bigrams, rouge_of_sentences
 from seqrl.reports.run_report import aligned
 from seqrl.reports.tables import p_text
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
-RESAMPLES = 1000
-SEED = 12345
-"""Both as sacreBLEU has them, whose seed the variable SACREBLEU_SEED changes."""
-LOW, HIGH = 2.5, 97.5
 TOKENISED = "bleu"
 SACREBLEU = (TOKENISED, "sacrebleu", "sacrebleu_lc", "chrf")
 
@@ -52,10 +51,10 @@ class Difference:
 def compared(names: Sequence[str], first: Outputs, second: Outputs) -> list[Difference]:
     """The named corpus scores (keys of `METRICS`) of two models on the same references.
 
-    Scores of sacreBLEU's are tested by its paired bootstrap (`PairedTest`), error rates by ours.
+    Scores of sacreBLEU's are tested by its paired bootstrap (`PairedTest`), others by ours.
     ValueError where the references differ, or a score is neither.
     """
-    unknown = [name for name in names if name not in (*SACREBLEU, *ERRORS)]
+    unknown = [name for name in names if name not in (*SACREBLEU, *SUMS)]
     if unknown:
         raise ValueError(f"there is no test of {', '.join(unknown)}")
     if first.references != second.references:
@@ -80,6 +79,8 @@ def comparison_text(differences: Sequence[Difference]) -> str:
 
 def _better(difference: Difference) -> str:
     gain = _gain(difference)
+    if difference.name in DESCRIPTIVE:
+        return ""
     if difference.name in LOWER_IS_BETTER:
         gain = -gain
     return "B" if gain > 0 else "A" if gain < 0 else ""
@@ -133,22 +134,19 @@ def _by_sacrebleu(
 def _by_resampling(
     name: str, first: Outputs, second: Outputs
 ) -> tuple[tuple[Estimate, Estimate], float]:
-    """An error rate, 100 * sum of errors / sum of units, of the same resamples of both.
+    """A score that is 100 * sum of a / sum of b over sentences, of the same resamples of both.
 
     p = (#(|d* - mean d*| >= |d|) + 1) / (resamples + 1), d* being the resamples' differences
     """
     import numpy as np
 
-    generator = np.random.default_rng(SEED)
-    size = len(first.hypotheses)
-    draws = generator.integers(size, size=(RESAMPLES, size))
-    sums = [np.array(list(ERRORS[name](outputs))) for outputs in (first, second)]
+    sums = [np.array(list(SUMS[name](outputs)), dtype=float) for outputs in (first, second)]
     scores = [100 * part[:, 0].sum() / part[:, 1].sum() for part in sums]
-    values = [100 * part[draws, 0].sum(axis=1) / part[draws, 1].sum(axis=1) for part in sums]
+    values = [resampled(part) for part in sums]
     differences = values[1] - values[0]
     far = np.abs(differences - differences.mean()) >= abs(scores[1] - scores[0])
     estimates = [
-        Estimate(float(score), *np.percentile(column, (LOW, HIGH)).tolist())
+        Estimate(float(score), *interval(column))
         for score, column in zip(scores, values, strict=True)
     ]
     return (estimates[0], estimates[1]), (int(far.sum()) + 1) / (RESAMPLES + 1)
@@ -164,7 +162,7 @@ def _edits(hypothesis: str, reference: str) -> tuple[int, int]:
     length = len(reference.split())
     if not length:
         return len(hypothesis.split()), 0
-    pair = Outputs([hypothesis], [(reference,)], [hypothesis], [(reference,)], False)
+    pair = Outputs([""], [hypothesis], [(reference,)], [hypothesis], [(reference,)], False)
     return round(METRICS["per"](pair).value * length / 100), length
 
 
@@ -174,7 +172,19 @@ def _sequence_errors(outputs: Outputs) -> Iterator[tuple[int, int]]:
         yield int(hypothesis.split() not in [reference.split() for reference in references]), 1
 
 
-ERRORS = {"per": _token_errors, "wer": _sequence_errors}
+def _rouge(name: str) -> Sums:
+    return lambda outputs: rouge_of_sentences(outputs, name)
+
+
+Sums = Callable[[Outputs], Iterator[tuple[float, float]]]
+"""Of each sentence a and b, where a score is 100 * sum of a / sum of b."""
+
+SUMS: dict[str, Sums] = {
+    "per": _token_errors,
+    "wer": _sequence_errors,
+    "novelty": new_bigrams,
+    **{name: _rouge(name) for name in ROUGE},
+}
 
 
 def _metric(name: str) -> Metric:

@@ -16,7 +16,7 @@ def result_table(entries: list[dict[str, Any]]) -> str:
     header = ["", "split", "decoding", *names, "length ratio"]
     rows = [header]
     for entry in entries:
-        values = [f"{entry['scores'][name]['value']:.2f}" for name in names]
+        values = [_value(entry["scores"][name]) for name in names]
         rows.append(
             [
                 entry["label"],
@@ -28,7 +28,18 @@ def result_table(entries: list[dict[str, Any]]) -> str:
         )
         signatures |= {name: entry["scores"][name]["signature"] for name in names}
     lines = aligned(rows, text_columns=3)
-    return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in signatures.items())])
+    notes = [f"{name}: {text}" for name, text in signatures.items()]
+    if any("interval" in score for entry in entries for score in entry["scores"].values()):
+        notes.append("[..]: 95 % interval of resampled sentences")
+    return "\n".join([*lines, "", *notes])
+
+
+def _value(score: dict[str, Any]) -> str:
+    """A score, and the interval of 95 % where it has one."""
+    if "interval" not in score:
+        return f"{score['value']:.2f}"
+    low, high = score["interval"]
+    return f"{score['value']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def aligned(rows: list[list[str]], text_columns: int) -> list[str]:

@@ -59,10 +59,7 @@ def entry(result: StageResult, split: str, decoding: str, evaluation: Evaluation
         "label": result.stage.label,
         "split": split,
         "decoding": decoding,
-        "scores": {
-            score.name: {"value": round(score.value, 4), "signature": score.signature}
-            for score in evaluation.scores
-        },
+        "scores": {score.name: score.record for score in evaluation.scores},
         "length_ratio": round(evaluation.length_ratio, 4),
     }
 
