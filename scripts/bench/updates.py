@@ -93,7 +93,7 @@ class Ours:
             network.to(self.device)
         settings = build_settings(config, stage)
         self.clip, self.bf16 = settings.clip, settings.precision == "bf16"
-        self.algorithm = build_algorithm(config, stage, networks, lambda: task.counts)
+        self.algorithm = build_algorithm(config, stage, networks, task)
         self.learners: dict[str, nn.Module] = self.algorithm.learners()
         self.optimizers = {
             name: fused(factory, self.learners[name].parameters())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -91,10 +91,24 @@ def build(node: Config, **extra: Any) -> Any:
 
 def build_with(node: Config, available: Mapping[str, Any]) -> Any:
     """What the node describes, and all objects inside it, each given what it asks for by name."""
-    inner = {key: build_with(value, available) for key, value in node.items() if is_object(value)}
+    inner = {key: _inside(value, available) for key, value in node.items() if _holds(value)}
     asked = {name: available[name] for name in missing_arguments(node) if name in available}
     own = {key: value for key, value in node.items() if key not in inner}
     return build({**own, "_partial_": True})(**inner, **asked)
+
+
+def _holds(value: Any) -> bool:
+    """Whether the value is an object's description, or a mapping of such."""
+    return isinstance(value, dict) and (
+        is_object(value) or any(is_object(inner) for inner in value.values())
+    )
+
+
+def _inside(value: Config, available: Mapping[str, Any]) -> Any:
+    """What such a value becomes."""
+    if is_object(value):
+        return build_with(value, available)
+    return {key: build_with(inner, available) for key, inner in value.items()}
 
 
 def is_object(node: Any) -> bool:
@@ -185,18 +199,18 @@ def build_algorithm(
     config: Config,
     stage: Config,
     networks: Mapping[str, nn.Module],
-    counts: Callable[[], TokenCounts] | None = None,
+    task: Task | None = None,
 ) -> Any:
     """The stage's algorithm with what it, and what is inside it, asks for.
 
-    counts  of the training data; none: there are no data yet
+    task  none: there are no data yet
     """
     asked = asked_for(stage["algorithm"])
     available: dict[str, Any] = dict(networks)
     if "reward" in asked:
-        available["reward"] = build_reward(config, stage)
+        available["reward"] = build_reward(config, stage, task)
     if "counts" in asked:
-        available["counts"] = NO_COUNTS if counts is None else counts()
+        available["counts"] = NO_COUNTS if task is None else task.counts
     return build_with(stage["algorithm"], available)
 
 
@@ -243,11 +257,22 @@ def run_network(run: str, name: str) -> Config:
         ) from None
 
 
-def build_reward(config: Config, stage: Config) -> Reward:
-    """The reward at the stage's scale; `token_scale` is there for stages to refer to."""
+def build_reward(config: Config, stage: Config, task: Task | None = None) -> Reward:
+    """The reward at the stage's scale; `token_scale` is there for stages to refer to.
+
+    task  whose text a reward may ask for; none: there are no data yet
+    """
     node = config["reward"] | stage.get("reward", {})
-    reward: Reward = build({k: v for k, v in node.items() if k != "token_scale"})
+    text = no_text if task is None else task.target_tokenizer.decode
+    reward: Reward = build_with(
+        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text}
+    )
     return reward
+
+
+def no_text(ids: Sequence[int]) -> str:
+    """Stands in the place of a vocabulary that there is not yet."""
+    return ""
 
 
 def build_settings(config: Config, stage: Config) -> StageSettings:
@@ -403,7 +428,7 @@ def _preparer(
         if "policy" in trained and "policy" in stage["optimizers"]:
             # now: later the weights are a checkpoint's
             start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
-        algorithm = build_algorithm(config, stage, networks, lambda: task.counts)
+        algorithm = build_algorithm(config, stage, networks, task)
         settings = build_settings(config, stage)
         return Trainer(
             algorithm=algorithm,
@@ -421,7 +446,7 @@ def _preparer(
                 decoder=build_decoder(config),
                 device=device,
                 seed=derived_seed(seed, "dev"),
-                reward=build_reward(config, {}),
+                reward=build_reward(config, {}, task),
                 start=start,
                 samples_path=folder / "samples.txt",
             ),

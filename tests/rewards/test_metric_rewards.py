@@ -11,7 +11,9 @@ from torch import Tensor
 from seqrl.rewards.base import PrefixReward
 from seqrl.rewards.bleu import BleuReward
 from seqrl.rewards.edit import EditReward
+from seqrl.rewards.mix import mix
 from seqrl.rewards.rouge import RougeReward
+from seqrl.rewards.shape import LengthReward, RepetitionReward
 from seqrl.types import Batch, Specials, Trajectories, shift_right
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -48,6 +50,12 @@ def trajectories_of(sentences: list[list[int]], width: int = 0, group: int = 1) 
     )
 
 
+PARTS = {
+    "bleu": BleuReward(),
+    "edit": EditReward(),
+    "repetition": RepetitionReward(order=2),
+    "length": LengthReward(),
+}
 REWARDS = {
     "bleu": BleuReward(),
     "scaled bleu": BleuReward(scale="reference_length"),
@@ -57,6 +65,10 @@ REWARDS = {
     "hamming": EditReward(distance="hamming"),
     "rouge": RougeReward(),
     "scaled rouge": RougeReward(scale="reference_length", rouge1=0.5, rouge2=0, match_unk=False),
+    "length": LengthReward(),
+    "repetition": RepetitionReward(order=1),
+    "scaled repetition": RepetitionReward(scale="reference_length"),
+    "mix": mix(parts=PARTS, scale="reference_length", bleu=2, repetition=0.5, edit=0.1, length=0),
 }
 every_reward = pytest.mark.parametrize("reward", REWARDS.values(), ids=REWARDS.keys())
 
@@ -196,8 +208,8 @@ def test_a_finished_sentence_is_worth_as_much_as_its_words(reward: PrefixReward)
 @every_reward
 def test_padding_that_a_policy_emits_counts_as_a_word(reward: PrefixReward) -> None:
     batch = batch_of([[[A, B]]])
-    emitted = reward.score(trajectories_of([[A, B, PAD, EOS]]), batch)
-    assert emitted == reward.score(trajectories_of([[A, B, E, EOS]]), batch)
+    emitted = reward.score(trajectories_of([[A, PAD, PAD, PAD, EOS]]), batch)
+    assert emitted == reward.score(trajectories_of([[A, E, E, E, EOS]]), batch)
     assert emitted < reward.score(trajectories_of([[A, B, EOS]]), batch)
 
 

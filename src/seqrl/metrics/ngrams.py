@@ -25,18 +25,26 @@ def matching(
     number of marks up to t is that of the prefix's matches, clipped.
     """
     steps = hypothesis.shape[1]
-    repeated = hypothesis.unsqueeze(2) == hypothesis.unsqueeze(1)  # [N, T, T]
-    repeated = repeated.tril(-1)  # the second position lies before the first
+    earlier = _earlier(hypothesis)
     found = hypothesis[:, :, None, None] == references.unsqueeze(1)  # [N, T, M, T']
     found = found & hypothesis_mask[:, :, None, None] & reference_mask.unsqueeze(1)
-    repeats, hits, marks = repeated, found, []
+    repeats, hits, marks = earlier, found, []
     for n in range(order):
         if n:  # n + 1 tokens agree where n tokens and the next one do
-            repeats = repeats[:, :-1, :-1] & repeated[:, n:, n:]
+            repeats = repeats[:, :-1, :-1] & earlier[:, n:, n:]
             hits = hits[:, :-1, :, :-1] & found[:, n:, :, n:]
         more = repeats.sum(2).unsqueeze(2) < hits.sum(3)
         marks.append(pad(more, (0, 0, n, 0))[:, :steps])
     return torch.stack(marks, dim=3)
+
+
+def repeated(tokens: Tensor, order: int) -> Tensor:
+    """[N, T], true where the n-gram that ends at t, n = order, is in the row [N, T] before it."""
+    earlier = _earlier(tokens)
+    repeats = earlier
+    for n in range(1, order):
+        repeats = repeats[:, :-1, :-1] & earlier[:, n:, n:]
+    return pad(repeats.any(2), (order - 1, 0))[:, : tokens.shape[1]]
 
 
 def completed(
@@ -78,6 +86,11 @@ def completed(
         allowed = torch.einsum("nqmj,nmjc->nqcm", follows.double(), same.double())
         marks.append(used.unsqueeze(3) < allowed)
     return torch.stack(marks, dim=4)
+
+
+def _earlier(tokens: Tensor) -> Tensor:
+    """[N, T, T], true at (t, s) where the token of t stands at s < t."""
+    return (tokens.unsqueeze(2) == tokens.unsqueeze(1)).tril(-1)
 
 
 def _later(where: Tensor, steps: int) -> Tensor:

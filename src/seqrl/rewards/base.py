@@ -33,9 +33,13 @@ class Changes:
 
     def of(self, tokens: Tensor) -> Tensor:
         """[P], those of one word [P] each."""
-        same = self.words == tokens.unsqueeze(1)
-        found = self.gains.gather(1, same.int().argmax(1, keepdim=True)).squeeze(1)
-        return torch.where(same.any(1), found, self.other)
+        return self.at(tokens.unsqueeze(1)).squeeze(1)
+
+    def at(self, tokens: Tensor) -> Tensor:
+        """[P, Q], those of words [P, Q]."""
+        same = self.words.unsqueeze(1) == tokens.unsqueeze(2)
+        found = self.gains.gather(1, same.int().argmax(2))
+        return torch.where(same.any(2), found, self.other.unsqueeze(1))
 
     def expected(self, log_p: Tensor) -> Tensor:
         """sum_w p(w) r(w) [P] under p [P, V], which sum to one, given log p."""
@@ -136,5 +140,5 @@ def incremental(reward: Reward | None, asker: str) -> PrefixReward:
             if reward is None
             else f"not {type(reward).__name__}, which only scores whole sequences"
         )
-        raise ValueError(f"{asker} needs a reward for every token (bleu, edit), {found}")
+        raise ValueError(f"{asker} needs a reward for every token (bleu, rouge, edit), {found}")
     return reward
