@@ -7,6 +7,7 @@ import pytest
 from seqrl.data.corpus import CorpusError, Example
 from seqrl.data.hub import hub
 from seqrl.data.jsonl import jsonl
+from seqrl.data.preparation import natural_sentences
 from seqrl.data.text import text
 
 
@@ -163,6 +164,19 @@ def test_jsonl_gz_and_natural_text(tmp_path):
     assert example == Example("it &apos;s", ("so !", "ah ."), ("So!", "Ah."))
 
 
+def test_line_breaks_are_blanks_or_separate_the_sentences_of_references(tmp_path):
+    record = {"d": "One.\r\nTwo.", "s": ["It is. \n\nIt WAS.\r", "It."]}
+    json_files(tmp_path, test__jsonl=lines(record))
+    assert read_json(tmp_path, natural=True)["test"] == [
+        Example("One. Two.", ("It is. It WAS.", "It."), ("It is.   It WAS.", "It.")),
+    ]
+    told_apart = read_json(tmp_path, sentences=True, tokenize="moses", lowercase=True)["test"]
+    assert told_apart == [
+        Example("one . two .", ("it is . <n> it was .", "it ."), ("It is.\nIt WAS.", "It.")),
+    ]
+    assert natural_sentences("<n> it is. <n> <n> it was. <n>") == "it is.\nit was."
+
+
 def test_jsonl_problems_name_lines(tmp_path):
     broken = lines({"d": "a", "s": "x"}) + "{\n" + lines({"d": "a"}, [1], {"d": 3, "s": "x"})
     more = lines({"d": ["a", "b"], "s": "x"}, {"d": "a", "s": []}, {"d": "a", "s": ""})
@@ -173,14 +187,6 @@ def test_jsonl_problems_name_lines(tmp_path):
     assert "field d holds 2 texts, not one in line 6" in told
     assert "an empty side in line 7, 8" in told
     assert "dev.jsonl: no lines at all" in told
-
-
-@pytest.fixture
-def offline_cache(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    datasets.disable_progress_bars()
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -194,6 +200,9 @@ def test_hub_loads_what_the_datasets_library_loads(tmp_path):
     assert corpus["dev"][0] == Example("ein hund .", ("a dog .",), ("A dog.",))
     told = message(hub, path=str(folder), source="fr", target="en")
     assert "no field fr (there are en, de) in row 1" in told
+    (folder / "test.jsonl").unlink()
+    told = message(hub, path=str(folder), source="de", target="en")
+    assert f"the folder {folder} holds no split test that can be loaded" in told
 
 
 @pytest.mark.usefixtures("offline_cache")

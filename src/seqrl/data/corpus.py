@@ -16,7 +16,8 @@ class Example:
     source      in the task's own tokenisation: tokens separated by single spaces
     references  likewise; the first one is the training target
     raw         the references before tokenisation and lower-casing, for scores on natural
-                text; empty where the task has none
+                text, a sentence a line where the task tells sentences apart; empty where it
+                has none
     """
 
     source: str

@@ -55,14 +55,17 @@ def find_or_report(path: Path, problems: Problems) -> Path | None:
     """As `find`; a missing file is a problem that says what the folder does hold."""
     found = find(path)
     if found is None:
-        folder = path.parent
-        present = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        names = ", ".join(present[:SHOWN]) + (", ..." if len(present) > SHOWN else "")
-        holds = (
-            f"the folder holds {names}" if present else "there is no such folder, or it is empty"
-        )
-        problems.add(f"{path} (or {path.name}.gz) is missing; {holds}")
+        problems.add(f"{path} (or {path.name}.gz) is missing; {contents(path.parent)}")
     return found
+
+
+def contents(folder: Path) -> str:
+    """What a folder holds, in words."""
+    present = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    if not present:
+        return "there is no such folder, or it is empty"
+    names = ", ".join(present[:SHOWN]) + (", ..." if len(present) > SHOWN else "")
+    return f"the folder holds {names}"
 
 
 def read_lines(path: Path, problems: Problems) -> list[str] | None:

@@ -22,6 +22,7 @@ def jsonl(
     tokenize: str = "none",
     lowercase: bool = False,
     natural: bool = False,
+    sentences: bool = False,
     drop_empty: bool = False,
     source_language: str = "en",
     target_language: str = "en",
@@ -32,6 +33,8 @@ def jsonl(
     target      field of the references: a text, or a list of texts, the first of which is
                 the training target
     further     field of further references, which a line need not have
+    sentences   line breaks inside a reference separate its sentences (see
+                `preparation.Assembly`); otherwise a line break is a blank
 
     The languages are for `tokenize: moses`; the other settings are as for `text`.
     Raises CorpusError listing everything that is wrong.
@@ -46,6 +49,7 @@ def jsonl(
         Preparation(tokenize=tokenize, lowercase=lowercase, language=source_language),
         Preparation(tokenize=tokenize, lowercase=lowercase, language=target_language),
         natural=natural or tokenize == "moses",
+        sentences=sentences,
         drop_empty=drop_empty,
     )
     problems = Problems(f"the corpus in {folder}")
@@ -85,7 +89,7 @@ def _read(
 
 
 def row(number: int, record: object, source: str, target: str, further: str | None) -> Row:
-    """The row of one record, whose fields are texts or lists of texts.
+    """The row of one record, whose fields are texts or lists of texts, lines ended by "\\n".
 
     Raises ValueError saying what is wrong with the record.
     """
@@ -106,9 +110,8 @@ def _texts(value: object, field: str) -> tuple[str, ...]:
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"field {field} is neither a text nor a list of texts")
-    return tuple(map(_one_line, texts))
+    return tuple(map(_lines_ended_alike, texts))
 
 
-def _one_line(text: str) -> str:
-    """Line breaks inside a text become blanks, since hypotheses are written one a line."""
-    return " ".join(text.replace("\r", "\n").split("\n"))
+def _lines_ended_alike(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -14,6 +14,8 @@ from seqrl.ranges import require
 TOKENIZE = ("none", "moses")
 PREPARED = "prepared"
 """Folder inside a corpus's own where a task puts what it makes of it."""
+SENTENCE = "<n>"
+"""Token between the sentences of a reference, where a task tells them apart."""
 
 _BLANKS = re.compile(r"[ \t]+")
 
@@ -66,12 +68,15 @@ class Assembly:
 
     source, target  the two sides' preparations
     natural         the references are natural text: keep them as `raw` too
+    sentences       line breaks inside a reference separate its sentences: SENTENCE stands
+                    between these, and "\\n" in `raw`; otherwise a line break is a blank
     drop_empty      leave out pairs with an empty side, instead of refusing the corpus
     """
 
     source: Preparation
     target: Preparation
     natural: bool = False
+    sentences: bool = False
     drop_empty: bool = False
 
     def __call__(self, rows: Iterable[Row], where: str, problems: Problems) -> list[Example]:
@@ -94,13 +99,31 @@ class Assembly:
         return examples
 
     def _example(self, row: Row) -> Example:
-        first, *others = [self.target(text) for text in row.references] or [""]
+        first, *others = [self._reference(text) for text in row.references] or [""]
         raw = row.raw or (row.references if self.natural else ())
         return Example(
-            self.source(row.source),
+            self.source(_one_line(row.source)),
             (first, *(other for other in others if other)),
-            tuple(text for text in (t.strip() for t in raw) if text),
+            tuple(text for text in map(self._natural, raw) if text),
         )
+
+    def _reference(self, text: str) -> str:
+        return f" {SENTENCE} ".join(filter(None, map(self.target, self._sentences(text))))
+
+    def _natural(self, text: str) -> str:
+        return "\n".join(filter(None, (line.strip() for line in self._sentences(text))))
+
+    def _sentences(self, text: str) -> list[str]:
+        return text.split("\n") if self.sentences else [_one_line(text)]
+
+
+def natural_sentences(text: str) -> str:
+    """The sentences of an output between which SENTENCE stands, one a line."""
+    return "\n".join(filter(None, (sentence.strip() for sentence in text.split(SENTENCE))))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ")
 
 
 def compared(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:

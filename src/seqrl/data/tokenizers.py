@@ -18,6 +18,8 @@ from seqrl.types import Specials
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
 SOURCE_SPECIALS = (PAD, UNK)
 TARGET_SPECIALS = (PAD, UNK, BOS, EOS)
+_BLANK = "\u2581"
+"""What SentencePiece has in the place of a blank."""
 
 
 def specials_of(names: Sequence[str]) -> Specials:
@@ -234,6 +236,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     vocabulary_size  V, special symbols included
     model_type       `unigram` or `bpe`
+    symbols          words of the text that are one piece each, whatever their frequency
 
     Text is not normalised. One thread, no sampling: the same text gives the same model.
     """
@@ -241,7 +244,9 @@ class SentencePieceTokenizer(Tokenizer):
     kind = "sentencepiece"
     model_types = ("unigram", "bpe")
 
-    def __init__(self, *, vocabulary_size: int, model_type: str = "unigram") -> None:
+    def __init__(
+        self, *, vocabulary_size: int, model_type: str = "unigram", symbols: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         require(vocabulary_size >= 5, f"vocabulary_size must be at least 5, not {vocabulary_size}")
         require(
@@ -250,6 +255,7 @@ class SentencePieceTokenizer(Tokenizer):
         )
         self.vocabulary_size = vocabulary_size
         self.model_type = model_type
+        self.symbols = tuple(symbols)
         self._model = b""
 
     def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
@@ -272,6 +278,7 @@ class SentencePieceTokenizer(Tokenizer):
                 bos_piece=BOS,
                 eos_piece=EOS,
                 unk_surface=UNK,
+                user_defined_symbols=[f"{_BLANK}{symbol}" for symbol in self.symbols],
                 normalization_rule_name="identity",
                 character_coverage=1.0,
                 max_sentence_length=1 << 20,
