@@ -16,6 +16,7 @@ from seqrl.build import (
     build_guards,
     build_lr_schedule,
     build_settings,
+    build_task,
     build_with,
     check,
     network_node,
@@ -23,6 +24,7 @@ from seqrl.build import (
     stage_networks,
 )
 from seqrl.cli.configuration import conf_folder
+from seqrl.data.corpus import Example
 from seqrl.identity import (
     ConfigError,
     files_hash,
@@ -355,7 +357,10 @@ def test_a_corpus_has_two_sides(task: str, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("task", ["text", "jsonl", "multi30k", "iwslt14", "phrases"])
+@pytest.mark.parametrize(
+    "task",
+    ["text", "jsonl", "multi30k", "iwslt14", "phrases", "aeslc", "gigaword", "cnn_dailymail"],
+)
 def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
@@ -365,6 +370,32 @@ def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
         assert str(caught.value) == (
             f"task.data_dir={folder}: must be the folder of the corpus; there is no such folder"
         )
+
+
+@pytest.mark.parametrize("task", ["jsonl", "aeslc"])
+def test_one_vocabulary_of_pieces_in_the_place_of_two_of_words(task: str) -> None:
+    pieces = "{_target_: seqrl.data.tokenizers.SentencePieceTokenizer, vocabulary_size: 18}"
+    config = composed(
+        f"task={task}",
+        *DATA,
+        "task.source_tokenizer=null",
+        "~task.target_tokenizer",
+        f"+task.target_tokenizer={pieces}",
+    )
+    check(config)
+    made = build_task(config)
+    train = [Example("a document of words", ("words", "a word"))]
+    made.corpus = {"train": train, "dev": train}
+    assert made.source_tokenizer is made.target_tokenizer
+    assert made.split("dev").references[0][0] == [
+        *made.target_tokenizer.encode("words"),
+        made.target_tokenizer.specials.eos,
+    ]
+
+
+def test_a_task_of_long_summaries_lets_outputs_be_long() -> None:
+    assert composed("task=cnn_dailymail")["decoding"]["max_length"] == 200
+    assert composed("task=cnn_dailymail", "decoding=beam5")["decoding"]["max_length"] == 100
 
 
 def test_identity_ignores_the_seed_and_the_place_but_nothing_that_matters() -> None:

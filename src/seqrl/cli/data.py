@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqrl.data import iwslt14, multi30k, tatoeba
+from seqrl.data import gigaword, iwslt14, multi30k, tatoeba
 from seqrl.data.corpus import CorpusError
 from seqrl.data.jsonl import jsonl
 from seqrl.data.preparation import PREPARED, TOKENIZE, compared
@@ -72,6 +72,20 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("data/tatoeba"), help="new folder, for task.data_dir"
     )
     sentences.set_defaults(run=_prepare_tatoeba)
+    headlines = tasks.add_parser("gigaword", help="first sentences of articles with headlines")
+    headlines.add_argument(
+        "archive", type=Path, help=f"{gigaword.ZIP}, from {gigaword.ARCHIVE.url}"
+    )
+    headlines.add_argument(
+        "--output", type=Path, default=Path("data/gigaword"), help="new folder, for task.data_dir"
+    )
+    headlines.add_argument(
+        "--sample",
+        type=_positive,
+        help="so many training pairs, such as 200000; not the sample of any paper",
+    )
+    headlines.add_argument("--seed", type=int, default=0, help="of the sample")
+    headlines.set_defaults(run=_prepare_gigaword)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +127,12 @@ def _prepare_tatoeba(chosen: argparse.Namespace) -> None:
     counts = tatoeba.prepare(chosen.archive, chosen.output)
     print(", ".join(f"{split} {count:,} lines" for split, count in counts.items()))
     print(f"prepared: {chosen.output}  (use it with task=tatoeba task.data_dir={chosen.output})")
+
+
+def _prepare_gigaword(chosen: argparse.Namespace) -> None:
+    counts = gigaword.prepare(chosen.archive, chosen.output, size=chosen.sample, seed=chosen.seed)
+    drawn = {} if chosen.sample is None else {"train": chosen.sample}
+    _prepared(chosen.output, counts, gigaword.EXPECTED | drawn)
 
 
 def _prepared(output: Path, counts: dict[str, int], expected: dict[str, int]) -> None:
