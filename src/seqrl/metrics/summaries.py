@@ -14,7 +14,7 @@ MEASURES = ("rouge1", "rouge2", "rougeL")
 SUM_OF_SENTENCES = "rougeLsum"
 STEMMED = "_stem"
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def rouge_of_sentences(outputs: Outputs, name: str) -> Iterator[tuple[float, int]]:
@@ -24,21 +24,28 @@ def rouge_of_sentences(outputs: Outputs, name: str) -> Iterator[tuple[float, int
           Porter's rules; `rouge` is the mean of the first three (Tan et al. 2018 take their sum)
 
     Lin 2004, by the package rouge-score: on natural text, letters and digits in lower case.
-    `rougeLsum` is of texts of several sentences, which end at a line's end or after . ! and ?.
+    `rougeLsum` is of texts of several sentences, which are lines where references have lines,
+    and else end after . ! and ?.
     """
     from rouge_score.rouge_scorer import RougeScorer
 
     plain = name.removesuffix(STEMMED)
     measures = MEASURES if plain == "rouge" else (plain,)
     scorer = RougeScorer(list(measures), use_stemmer=plain != name)
+    whole = plain != SUM_OF_SENTENCES or has_lines(outputs)
     for hypothesis, references in zip(
         outputs.natural_hypotheses, outputs.natural_references, strict=True
     ):
-        if plain == SUM_OF_SENTENCES:
-            scores = scorer.score_multi([*map(_lines, references)], _lines(hypothesis))
-        else:
+        if whole:
             scores = scorer.score_multi(references, hypothesis)
+        else:
+            scores = scorer.score_multi([*map(_lines, references)], _lines(hypothesis))
         yield sum(scores[measure].fmeasure for measure in measures) / len(measures), 1
+
+
+def has_lines(outputs: Outputs) -> bool:
+    """Whether some natural reference consists of several lines."""
+    return any("\n" in text for references in outputs.natural_references for text in references)
 
 
 def new_bigrams(outputs: Outputs) -> Iterator[tuple[int, int]]:
@@ -58,7 +65,8 @@ def rouge(name: str) -> Callable[[Outputs], Score]:
         sums = np.array(list(rouge_of_sentences(outputs, name)))
         stem = "yes" if name.endswith(STEMMED) else "no"
         parts = [f"nrefs:{outputs.reference_count}", f"stem:{stem}"]
-        parts += ["sentences:punctuation"] if name.startswith(SUM_OF_SENTENCES) else []
+        if name.startswith(SUM_OF_SENTENCES):
+            parts.append(f"sentences:{'lines' if has_lines(outputs) else 'punctuation'}")
         signature = "|".join([*parts, f"rouge-score:{version('rouge-score')}"])
         return Score(
             name,

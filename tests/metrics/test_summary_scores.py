@@ -50,8 +50,12 @@ def test_sentences_are_compared_each_with_all() -> None:
     one, two = "a b c. d e f.", "d e f. a b c."
     assert score("rougeL", one, two).value == pytest.approx(50)
     assert score("rougeLsum", one, two).value == pytest.approx(100)
-    assert score("rougeLsum", one, "d e f\na b c").value == pytest.approx(100)
     assert "sentences:punctuation" in score("rougeLsum", one, two).signature
+    # Where there are lines they are the sentences: of the first, three words are in order.
+    lines = score("rougeLsum", one, f"{two}\nx y z")
+    assert lines.value == pytest.approx(100 * 2 * 3 / (6 + 9))
+    assert "sentences:lines" in lines.signature
+    assert score("rougeLsum", one, "d e f\na b c").value == pytest.approx(100)
 
 
 def test_an_empty_output_is_worth_nothing() -> None:
