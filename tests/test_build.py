@@ -359,7 +359,10 @@ def test_a_corpus_has_two_sides(task: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "task",
-    ["text", "jsonl", "multi30k", "iwslt14", "phrases", "aeslc", "gigaword", "cnn_dailymail"],
+    [
+        *("text", "jsonl", "multi30k", "iwslt14", "phrases", "reports"),
+        *("aeslc", "gigaword", "cnn_dailymail"),
+    ],
 )
 def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
     file = tmp_path / "file"
