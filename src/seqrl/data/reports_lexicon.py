@@ -1,4 +1,4 @@
-"""The names of the task `reports`; places and companies are invented, the first ones usual."""
+"""The names of the task `reports`: made up, though some happen to exist; usual ones first."""
 
 from __future__ import annotations
 
