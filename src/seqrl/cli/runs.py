@@ -304,7 +304,8 @@ def decoding_name(run: Run, config: Config) -> str:
     node, own = config["decoding"], run.config["decoding"]
     target = str(node["_target_"])
     parameters = inspect.signature(get_class(target)).parameters
-    usual = own if own["_target_"] == target else {k: p.default for k, p in parameters.items()}
+    usual = {k: p.default for k, p in parameters.items()}
+    usual |= own if own["_target_"] == target else {}
     name = f"{target.rpartition('.')[2].lower()}{node.get('size', '')}"
     changes = {k: v for k, v in node.items() if k not in ("_target_", "size") and v != usual[k]}
     return name + "".join(f"-{key}{value}" for key, value in changes.items())

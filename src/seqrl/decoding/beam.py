@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqrl.decoding.constraints import UNCONSTRAINED, Constraints
 from seqrl.models.base import Policy, repeat
 
 
@@ -19,6 +20,7 @@ def beam_search(
     size: int,
     max_length: int,
     length_penalty: float = 0.0,
+    constraints: Constraints = UNCONSTRAINED,
 ) -> tuple[Tensor, Tensor]:
     """The best hypothesis of each of `rows` sentences: tokens [B, T] and scores [B].
 
@@ -26,7 +28,8 @@ def beam_search(
     2016, eq. 14; 0 is the plain sum, as in the ERAC paper). Finished hypotheses keep
     their place in the beam. A sentence is done when no unfinished hypothesis can still
     overtake its best finished one; one that has no finished hypothesis at `max_length`
-    returns its best unfinished one. All of a beam's state follows its hypothesis.
+    returns its best unfinished one. All of a beam's state follows its hypothesis. Barred
+    tokens take no part; log p is the model's own, which the others' share does not change.
     """
     specials, device = policy.specials, next(policy.parameters()).device
     result = torch.full((rows, max_length), specials.pad, dtype=torch.long, device=device)
@@ -42,9 +45,10 @@ def beam_search(
     previous = torch.full((rows * size,), specials.bos, dtype=torch.long, device=device)
     for t in range(max_length):
         logits, state = policy.step(memory, state, previous)
-        top, words = torch.log_softmax(logits.float(), dim=-1).topk(
-            min(size, logits.shape[-1]), dim=-1
+        allowed = constraints(
+            torch.log_softmax(logits.float(), dim=-1), tokens.flatten(0, 1), specials
         )
+        top, words = allowed.topk(min(size, logits.shape[-1]), dim=-1)
         words = words.view(len(active), size, -1)  # [A, size, size]
         gain = top.view_as(words)
         # a finished hypothesis has one continuation: padding, at no cost

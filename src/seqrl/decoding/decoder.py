@@ -8,22 +8,43 @@ from typing import Any
 from torch import Tensor
 
 from seqrl.decoding.beam import beam_search
-from seqrl.decoding.rollout import greedy, rollout, sampler
+from seqrl.decoding.constraints import Constraints
+from seqrl.decoding.rollout import Choose, greedy, rollout, sampler
 from seqrl.models.base import Policy
 from seqrl.ranges import require
 from seqrl.types import Batch, Clock
 
 
 class Decoder(ABC):
-    """max_length: of an output, EOS included."""
+    """max_length: of an output, EOS included. The others are `Constraints`."""
 
-    def __init__(self, *, max_length: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        max_length: int = 100,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        no_unk: bool = False,
+    ) -> None:
         require(max_length >= 1, f"max_length must be at least 1, not {max_length}")
+        require(
+            min_length < max_length,
+            f"min_length must be less than max_length ({max_length}), not {min_length}",
+        )
         self.max_length = max_length
+        self.constraints = Constraints(min_length, no_repeat_ngram, no_unk)
 
     @abstractmethod
     def decode(self, policy: Policy[Any, Any], batch: Batch) -> Tensor:
         """Tokens [B, T] of one hypothesis per source; after EOS stands padding."""
+
+    def constrained(self, policy: Policy[Any, Any], choose: Choose) -> Choose:
+        """The same choice among the tokens that are not barred."""
+
+        def chosen(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            return choose(t, self.constraints(logits, prefix, policy.specials), prefix, rows)
+
+        return chosen
 
     def __call__(self, policy: Policy[Any, Any], batch: Batch) -> Tensor:
         training = policy.training
@@ -40,7 +61,11 @@ class Greedy(Decoder):
     def decode(self, policy: Policy[Any, Any], batch: Batch) -> Tensor:
         memory = policy.encode(batch.source, batch.source_mask)
         tokens, _ = rollout(
-            policy, memory, rows=len(batch), max_length=self.max_length, choose=greedy
+            policy,
+            memory,
+            rows=len(batch),
+            max_length=self.max_length,
+            choose=self.constrained(policy, greedy),
         )
         return tokens
 
@@ -48,8 +73,21 @@ class Greedy(Decoder):
 class Sample(Decoder):
     """One sample from the model; the same seed and batch give the same sample."""
 
-    def __init__(self, *, max_length: int = 100, seed: int = 0) -> None:
-        super().__init__(max_length=max_length)
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        max_length: int = 100,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        no_unk: bool = False,
+    ) -> None:
+        super().__init__(
+            max_length=max_length,
+            min_length=min_length,
+            no_repeat_ngram=no_repeat_ngram,
+            no_unk=no_unk,
+        )
         self.seed = seed
 
     def decode(self, policy: Policy[Any, Any], batch: Batch) -> Tensor:
@@ -57,7 +95,11 @@ class Sample(Decoder):
         stream = f"decode/{batch.source.tolist()}"  # other sentences, other noise
         noise = Clock(seed=self.seed).uniform(stream, self.max_length, batch)
         tokens, _ = rollout(
-            policy, memory, rows=len(batch), max_length=self.max_length, choose=sampler(noise)
+            policy,
+            memory,
+            rows=len(batch),
+            max_length=self.max_length,
+            choose=self.constrained(policy, sampler(noise)),
         )
         return tokens
 
@@ -70,9 +112,21 @@ class Beam(Decoder):
     """
 
     def __init__(
-        self, *, size: int = 5, length_penalty: float = 0.0, max_length: int = 100
+        self,
+        *,
+        size: int = 5,
+        length_penalty: float = 0.0,
+        max_length: int = 100,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        no_unk: bool = False,
     ) -> None:
-        super().__init__(max_length=max_length)
+        super().__init__(
+            max_length=max_length,
+            min_length=min_length,
+            no_repeat_ngram=no_repeat_ngram,
+            no_unk=no_unk,
+        )
         require(size >= 1, f"size must be at least 1, not {size}")
         require(length_penalty >= 0, f"length_penalty must not be negative, not {length_penalty}")
         self.size = size
@@ -87,5 +141,6 @@ class Beam(Decoder):
             size=self.size,
             max_length=self.max_length,
             length_penalty=self.length_penalty,
+            constraints=self.constraints,
         )
         return tokens
