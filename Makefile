@@ -62,23 +62,26 @@ algorithms-table: $(STAMP)  ## every algorithm over SEEDS on letters to phonemes
 multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder with tok/ and raw/, else the hub
 	$(call compare,$(ALGORITHMS),experiment=multi30k task.data_dir=$(if $(DATA),$(DATA),null))
 
-# The papers' tables. TASK= (iwslt14 at SCALE=paper, g2p at SCALE=small), SCALE=paper|small|smoke, SEEDS='1 2 3',
-# DATA=folder of the corpus, JOBS=runs at a time, DRY=1 to see what would be done.
-TASK ?= $(if $(filter paper,$(SCALE)),iwslt14,g2p)
+# The papers' tables. TASK= (at SCALE=paper iwslt14, at SCALE=small g2p; erpo-sum: gigaword_200k and aeslc),
+# SCALE=paper|small|smoke, SEEDS='1 2 3', DATA=folder of the corpus, JOBS=runs at a time, DRY=1 to see what would be done.
+# Arguments of `table`: its experiment, what SCALE=small and smoke change, the tasks of SCALE=paper and small, the smoke experiment.
+TASK ?=
 SMALL_g2p := g2p_small
 SMALL_multi30k := multi30k
+SMALL_aeslc := aeslc_small
+task = $(or $(TASK),$(if $(filter paper,$(SCALE)),$(or $(3),iwslt14),$(or $(4),g2p)))
 USUAL_SEEDS := $(if $(filter paper,$(SCALE)),1 2 3 4 5 6 7 8 9,$(if $(filter smoke,$(SCALE)),1,1 2 3))
 TABLE_SEEDS = $(if $(filter file,$(origin SEEDS)),$(USUAL_SEEDS),$(SEEDS))
-setting = $(if $(filter smoke,$(SCALE)),smoke,$(if $(filter small,$(SCALE)),$(SMALL_$(TASK))))
+setting = $(if $(filter smoke,$(SCALE)),$(or $(5),smoke),$(if $(filter small,$(SCALE)),$(SMALL_$(task))))
 define table
 @$(if $(filter paper small smoke,$(SCALE)),,$(error SCALE must be paper, small or smoke, not $(SCALE)))
-@$(if $(filter small,$(SCALE)),$(if $(setting),,$(error SCALE=small knows TASK=g2p and TASK=multi30k, not $(TASK))))
+@$(if $(filter small,$(SCALE)),$(if $(setting),,$(error SCALE=small knows TASK=g2p, TASK=multi30k and TASK=aeslc, not $(task))))
 $(BIN)/seqrl-train -m 'experiment=$(if $(setting),[$(1)$(comma)$(setting)],$(1))' seed=$(call listed,$(TABLE_SEEDS)) \
-  $(if $(setting),,task=$(TASK)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir='$(DATA)') \
+  $(if $(setting),,task=$(task)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir='$(DATA)') \
   $(if $(JOBS),launcher=local launcher.jobs=$(JOBS)) $(if $(DRY),dry_run=true)
 endef
 
-.PHONY: table1 table3 table4 table7 figure1 erpo-mt
+.PHONY: table1 table3 table4 table7 figure1 erpo-mt erpo-sum
 table1: $(STAMP)  ## MLE, RAML, VAML, AC, ERAC; at SCALE=paper without and with input feeding
 	$(call table,table1,model.input_feeding=false)
 table3: $(STAMP)  ## ERAC: the penalty on the critic's spread against the target's speed
@@ -91,6 +94,8 @@ figure1: $(STAMP)  ## ERAC's temperature
 	$(call table,figure1)
 erpo-mt: $(STAMP)  ## MLE, scheduled sampling, RAML, interpolation and ERAC
 	$(call table,erpo_mt)
+erpo-sum: $(STAMP)  ## the same for summarization
+	$(call table,erpo_sum,,gigaword_200k,aeslc,smoke_reports)
 
 .PHONY: bench
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR
