@@ -375,7 +375,7 @@ def test_a_folder_of_data_must_exist(task: str, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("task", ["jsonl", "aeslc"])
+@pytest.mark.parametrize("task", ["jsonl", "text"])
 def test_one_vocabulary_of_pieces_in_the_place_of_two_of_words(task: str) -> None:
     pieces = "{_target_: seqrl.data.tokenizers.SentencePieceTokenizer, vocabulary_size: 18}"
     config = composed(

@@ -66,9 +66,10 @@ def test_subject_lines_have_those_of_other_people_as_further_references(tmp_path
     json_lines(tmp_path, train=[mail, mail], dev=[more], test=[more])
     corpus = corpus_of("aeslc", data_dir=tmp_path)
     assert (
-        corpus["train"]
-        == [Example("hi ann , see eb3267 &apos;s list .", ("eb list",), ("EB List",))] * 2
+        corpus["train"] == [Example("hi ann, see eb3267's list.", ("eb list",), ("EB List",))] * 2
     )
+    words = corpus_of("aeslc", data_dir=tmp_path, tokenize="moses")
+    assert words["train"][0].source == "hi ann , see eb3267 &apos;s list ."
     assert corpus["dev"] == corpus["test"]
     assert corpus["dev"][0].references == ("eb list", "the list", "list for ann", "see it")
     assert corpus["dev"][0].raw == ("EB List", "the list", "List for Ann", "see it")
@@ -78,7 +79,7 @@ def test_subject_lines_have_those_of_other_people_as_further_references(tmp_path
 def test_columns_of_the_hub_have_names_of_their_own(tmp_path: Path) -> None:
     record = {"email_body": "Hi Ann.", "subject_line": "Hi"}
     folder = parquet(tmp_path / "hub" / "data", [record])
-    expected = [Example("hi ann .", ("hi",), ("Hi",))]
+    expected = [Example("hi ann.", ("hi",), ("Hi",))]
     for settings in ({"data_dir": folder}, {"data_dir": None, "path": str(folder)}):
         corpus = corpus_of("aeslc", **settings)
         assert corpus == {"train": expected, "dev": expected, "test": expected}
@@ -170,7 +171,7 @@ def test_a_task_of_summaries_cuts_documents_and_separates_sentences(tmp_path: Pa
 @pytest.mark.skipif("SEQRL_DATA" not in os.environ, reason="SEQRL_DATA is not set")
 def test_the_real_subject_lines() -> None:
     folder = Path(os.environ["SEQRL_DATA"]) / "aeslc"
-    corpus = corpus_of("aeslc", data_dir=folder, tokenize="none")
+    corpus = corpus_of("aeslc", data_dir=folder)
     assert {name: len(split) for name, split in corpus.items()} == {
         "train": 14_436, "dev": 1_960, "test": 1_906
     }  # fmt: skip
