@@ -64,11 +64,11 @@ def test_an_empty_output_is_worth_nothing() -> None:
 
 
 def test_novelty_is_the_share_of_new_pairs() -> None:
-    # Pairs: ab is in the source, bc is not; xy is not; the third text has none.
+    # Pairs: ab is in the source, bc is not; xy is not, twice, and yx is; the third text has none.
     found = METRICS["novelty"](
-        outputs(["a b c", "x y", "a"], [("r",)] * 3, ["a b d c", "y x", "a"])
+        outputs(["a b c", "x y x y", "a"], [("r",)] * 3, ["a b d c", "y x", "a"])
     )
-    assert found.value == pytest.approx(100 * 2 / 3)
+    assert found.value == pytest.approx(100 * 3 / 5)
 
 
 def test_the_interval_is_that_of_resampled_texts() -> None:

@@ -169,6 +169,23 @@ def test_lookahead_equals_trying_every_token(
 
 
 @every_reward
+@pytest.mark.parametrize("seed", range(3))
+def test_changes_at_all_tokens_are_those_of_looking_ahead_before_each(
+    reward: PrefixReward, seed: int, tolerance: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    batch = random_batch(generator)
+    sentences = random_sentences(2 * len(batch), 8, generator, shortest=1)
+    trajectories = trajectories_of([[*s, EOS] for s in sentences], group=2)
+    found = reward.changes(trajectories, batch, VOCABULARY)
+    expected = PrefixReward.changes(reward, trajectories, batch, VOCABULARY).gains
+    scale = batch.target_length.max().item() if reward.scale != "none" else 1
+    torch.testing.assert_close(found.dense(VOCABULARY), expected, rtol=1e-6, atol=tolerance * scale)
+    each = torch.arange(VOCABULARY).expand_as(expected)
+    torch.testing.assert_close(found.at(each), expected, rtol=1e-6, atol=tolerance * scale)
+
+
+@every_reward
 def test_wider_padding_changes_nothing(reward: PrefixReward) -> None:
     references = [[[A, B, C, D]], [[B, UNK], [C, C, C, A, B]]]
     sentences = [[A, B, UNK, EOS], [C, C], [B, UNK, EOS], []]

@@ -127,3 +127,16 @@ def test_what_a_mix_cannot_be() -> None:
         mix(parts=parts, bleu=0)
     with pytest.raises(ValueError, match="the mix has the scale, not its parts: bleu"):
         mix(parts={"bleu": BleuReward(scale="reference_length")}, bleu=1)
+
+
+def test_chrf_of_samples_meets_their_own_sentence() -> None:
+    reward = ChrfReward(text=letters)
+    references, samples = rows(("abcd", "wxyz")), rows(("abc", "xyz", "wxy", "bcd"))
+    batch = Batch(references, references, references.unsqueeze(1), PAD, SPECIALS)
+    mask = samples != PAD
+    drawn = Trajectories(shift_right(samples, BOS), samples, mask, mask, group=2)
+    pairs = [("abc", "abcd"), ("xyz", "abcd"), ("wxy", "wxyz"), ("bcd", "wxyz")]
+    expected = [CHRF().sentence_score(text, [reference]).score / 100 for text, reference in pairs]
+    assert reward.score(drawn, batch).tolist() == pytest.approx(expected, abs=1e-6)
+    longer = ChrfReward(text=letters, scale="reference_length").score(drawn, batch)
+    assert longer.tolist() == pytest.approx([4 * value for value in expected], abs=1e-5)

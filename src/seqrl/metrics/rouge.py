@@ -129,7 +129,7 @@ def _longer(rows: Tensor, references: Tensor, reference_mask: Tensor) -> Tensor:
 
 def _f(found: Tensor, length: Tensor, reference_length: Tensor, n: int) -> Tensor:
     """F of n-grams found among those of two texts of these lengths in tokens, [...]."""
-    grams = (length - n + 1).clamp(min=0) + (reference_length - n + 1).clamp(min=0)
+    grams = length + reference_length - 2 * (n - 1)  # too few only where none is found
     return 2 * found.double() / grams.clamp(min=1)
 
 
