@@ -201,3 +201,33 @@ def test_every_algorithm_raises_the_reward_of_its_samples(
     scores = series(metrics, stage, "dev/bleu")
     assert rewards[-1] > rewards[0] + 0.1
     assert scores[-1] > scores[0] + 5
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [
+        ("rouge",),
+        pytest.param(("chrf",), marks=pytest.mark.full),
+        pytest.param(
+            ("mix", "reward.bleu=1", "reward.repetition=0.2", "reward.length=0.5"),
+            marks=pytest.mark.full,
+        ),
+    ],
+    ids=lambda reward: reward[0],
+)
+def test_other_rewards_are_raised_too(reward: tuple[str, ...], corpus: Path, outputs: Path) -> None:
+    name, *settings = reward
+    chosen = [f"reward={name}", *settings]
+    result, metrics = train(corpus, outputs, "algorithm=reinforce", *WARM, *chosen)
+    *_, stage = result["stages"]
+    rewards = series(metrics, stage, "dev/reward")
+    assert rewards[-1] > rewards[0] + 0.1
+
+
+def test_a_critic_of_rouge_raises_it(corpus: Path, outputs: Path) -> None:
+    result, metrics = train(corpus, outputs, "algorithm=erac", "reward=rouge", *BY_REWARD_ALONE)
+    critic = series(metrics, "critic", "dev/return_error")
+    assert critic[-1] < 0.5 * critic[0]
+    rewards = series(metrics, "joint", "dev/reward")
+    assert rewards[-1] > rewards[0] + 0.3
+    assert bleu(result, "joint") > bleu(result, "actor") + 5
