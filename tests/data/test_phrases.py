@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +10,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from processes import printed
 
 from seqrl.data import phrases_english as english
 from seqrl.data import phrases_german as german
@@ -348,18 +346,8 @@ def test_the_corpus_is_the_same_everywhere(corpus: Corpus) -> None:
 
 
 def test_the_corpus_does_not_depend_on_the_process(corpus: Corpus) -> None:
-    script = "from seqrl.data.phrases import phrases; print(phrases(train=50)['train'])"
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1] == f"{corpus['train'][:50]}\n"
+    for hash_seed in ("1", "2"):
+        assert printed("phrases", 50, hash_seed) == f"{corpus['train'][:50]}\n"
 
 
 def test_sizes_seeds_and_disjoint_splits(corpus: Corpus) -> None:

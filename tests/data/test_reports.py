@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from itertools import chain
 from random import Random
 from statistics import mean
 
 import pytest
+from processes import printed
 
 from seqrl.data import reports_lexicon as lexicon
 from seqrl.data.corpus import Corpus, Example
@@ -200,18 +198,8 @@ def test_the_corpus_is_the_same_everywhere(corpus: Corpus) -> None:
 
 
 def test_the_corpus_does_not_depend_on_the_process(corpus: Corpus) -> None:
-    script = "from seqrl.data.reports import reports; print(reports(train=50)['train'])"
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1] == f"{corpus['train'][:50]}\n"
+    for hash_seed in ("1", "2"):
+        assert printed("reports", 50, hash_seed) == f"{corpus['train'][:50]}\n"
 
 
 def test_sizes_seeds_and_disjoint_splits(corpus: Corpus) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from sentences import Sentence, arguments, padded
 
 from seqrl.metrics.edit import (
     next_edit_distance,
@@ -14,8 +14,6 @@ from seqrl.metrics.edit import (
     prefix_edit_distance,
     prefix_hamming,
 )
-
-Sentence = list[int]
 
 
 def plain_edit(a: Sentence, b: Sentence) -> int:
@@ -39,20 +37,6 @@ DISTANCES = [
     (prefix_edit_distance, next_edit_distance, plain_edit),
     (prefix_hamming, next_hamming, plain_hamming),
 ]
-
-
-def padded(sentences: list[Sentence], width: int) -> tuple[Tensor, Tensor]:
-    ids = torch.tensor([s + [0] * (width - len(s)) for s in sentences], dtype=torch.long)
-    lengths = torch.tensor([len(s) for s in sentences])
-    return ids.view(len(sentences), width), torch.arange(width) < lengths.unsqueeze(1)
-
-
-def arguments(
-    hypothesis: Sentence, references: list[Sentence], wider: int = 1
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    hyp, hyp_mask = padded([hypothesis], len(hypothesis) + wider)
-    ref, ref_mask = padded(references, max(map(len, references)) + wider)
-    return hyp, hyp_mask, ref.unsqueeze(0), ref_mask.unsqueeze(0)
 
 
 def ids(word: str) -> Sentence:

@@ -16,7 +16,7 @@ the two grammars in `phrases_german` and `phrases_english`; the kinds of sentenc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import pairwise
 from random import Random
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from seqrl.data import phrases_english as english
 from seqrl.data import phrases_german as german
 from seqrl.data import phrases_lexicon as lexicon
 from seqrl.data.corpus import Corpus, Example
+from seqrl.data.drawn import drawn
 from seqrl.data.phrases_meaning import Clause, Phrase, reference
 from seqrl.data.phrases_sampling import (
     ANTERIOR,
@@ -94,17 +95,9 @@ def phrases(
 
     references  most renderings of a dev or test sentence; a training sentence has one
     """
-    if min(train, dev, test) < 0:
-        raise ValueError(f"train={train}, dev={dev} and test={test} are to be numbers of pairs")
-    if references < 1:
-        raise ValueError(f"references must be at least 1, not {references}")
-    seen: set[str] = set()
-    held_out = {
-        split: _examples(Random(f"phrases/{seed}/{split}"), size, references, seen)
-        for split, size in (("dev", dev), ("test", test))
-    }
-    pairs = _examples(Random(f"phrases/{seed}/train"), train, 1, seen)
-    return {"train": pairs, **held_out}
+    return drawn(
+        "phrases", _example, train=train, dev=dev, test=test, references=references, seed=seed
+    )
 
 
 def tokenize(text: str) -> str:
@@ -140,20 +133,17 @@ def _capitalized(word: str, before: str) -> str:
     return _PROPER.get(word, word)
 
 
-def _examples(rng: Random, size: int, references: int, seen: set[str]) -> list[Example]:
-    """Distinct sentences, none of which is in `seen`; that is extended."""
-    examples: list[Example] = []
-    while len(examples) < size:
-        sentence = PATTERN.draw(rng)(rng)
-        source = _tidy(sentence.german)
-        if source in seen or not SHORTEST <= len(source.split()) <= LONGEST:
-            continue
-        natural = _renderings(sentence, rng, references)
-        targets = tuple(tokenize(text) for text in natural)
-        if all(SHORTEST <= len(target.split()) <= LONGEST for target in targets):
-            seen.add(source)
-            examples.append(Example(source, targets, natural))
-    return examples
+def _example(rng: Random, references: int, seen: Container[str]) -> Example | None:
+    """A sentence that is not in `seen`, with its renderings."""
+    sentence = PATTERN.draw(rng)(rng)
+    source = _tidy(sentence.german)
+    if source in seen or not SHORTEST <= len(source.split()) <= LONGEST:
+        return None
+    natural = _renderings(sentence, rng, references)
+    targets = tuple(tokenize(text) for text in natural)
+    if all(SHORTEST <= len(target.split()) <= LONGEST for target in targets):
+        return Example(source, targets, natural)
+    return None
 
 
 def _renderings(sentence: Sentence, rng: Random, wanted: int) -> tuple[str, ...]:

@@ -17,12 +17,14 @@ The names are in `reports_lexicon`, what can be drawn in `reports_facts`, the ev
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from random import Random
 
 from seqrl.data import reports_affairs as affairs
 from seqrl.data import reports_lexicon as lexicon
 from seqrl.data import reports_mishaps as mishaps
 from seqrl.data.corpus import Corpus, Example
+from seqrl.data.drawn import drawn
 from seqrl.data.reports_grammar import Event, Kind
 
 KINDS: dict[str, Kind] = {
@@ -59,17 +61,9 @@ def reports(
 
     references  most headlines of a dev or test report; a training report has one
     """
-    if min(train, dev, test) < 0:
-        raise ValueError(f"train={train}, dev={dev} and test={test} are to be numbers of pairs")
-    if references < 1:
-        raise ValueError(f"references must be at least 1, not {references}")
-    seen: set[str] = set()
-    held_out = {
-        split: _examples(Random(f"reports/{seed}/{split}"), size, references, seen)
-        for split, size in (("dev", dev), ("test", test))
-    }
-    pairs = _examples(Random(f"reports/{seed}/train"), train, 1, seen)
-    return {"train": pairs, **held_out}
+    return drawn(
+        "reports", _example, train=train, dev=dev, test=test, references=references, seed=seed
+    )
 
 
 def tokenize(text: str) -> str:
@@ -100,18 +94,14 @@ _PROPER = {
 _ARTICLE = re.compile(r"\ba (?=[aeio]|u(?!ni))")
 
 
-def _examples(rng: Random, size: int, references: int, seen: set[str]) -> list[Example]:
-    """Distinct reports, none of which is in `seen`; that is extended."""
-    kinds = list(KINDS.values())
-    examples: list[Example] = []
-    while len(examples) < size:
-        event = Event.draw(rng.choice(kinds), rng)
-        source = _tidy(tokenize(event.report(rng)))
-        natural = _headlines(event, rng, references)
-        if natural and source not in seen and len(source.split()) in REPORT:
-            seen.add(source)
-            examples.append(Example(source, tuple(map(tokenize, natural)), natural))
-    return examples
+def _example(rng: Random, references: int, seen: Container[str]) -> Example | None:
+    """A report that is not in `seen`, with its headlines."""
+    event = Event.draw(rng.choice(list(KINDS.values())), rng)
+    source = _tidy(tokenize(event.report(rng)))
+    natural = _headlines(event, rng, references)
+    if natural and source not in seen and len(source.split()) in REPORT:
+        return Example(source, tuple(map(tokenize, natural)), natural)
+    return None
 
 
 def _headlines(event: Event, rng: Random, wanted: int) -> tuple[str, ...]:
