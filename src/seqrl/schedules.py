@@ -119,6 +119,21 @@ class InverseSigmoid(Schedule):
         return self.k / (self.k + math.exp(exponent))
 
 
+class InverseSqrt(Schedule):
+    """min(x / w, sqrt(w / x)) with the warm-up w > 0: up to 1 at x = w, then down (Vaswani et al.
+
+    2017, eq. 3, divided by its greatest value). At x = 0, the first update, it is 0.
+    """
+
+    def __init__(self, *, warmup: float, unit: str = "updates") -> None:
+        super().__init__(unit=unit)
+        require(warmup > 0, f"warmup must be positive, not {warmup}")
+        self.warmup = warmup
+
+    def value(self, x: float) -> float:
+        return x / self.warmup if x < self.warmup else math.sqrt(self.warmup / x)
+
+
 def along(points: Sequence[Sequence[float]], lengths: Sequence[float], x: float) -> list[float]:
     """Where one stands at x on a path of straight lines through `points`.
 

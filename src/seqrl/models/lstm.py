@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seqrl.models.base import Policy
 from seqrl.models.dropout import Dropout
 from seqrl.models.energies import additive_energies
+from seqrl.models.projected import Projected
 from seqrl.models.projection import Projection
 from seqrl.models.recurrent import bidirectional
 from seqrl.ranges import require
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         return found.view(len(queries), steps, -1)
 
 
-class LSTM(Policy[LSTMMemory, LSTMState]):
+class LSTM(Projected[LSTMMemory, LSTMState]):
     """The encoder-decoder described at the head of this file.
 
     embedding, hidden  units; each direction of the encoder has hidden / 2
@@ -201,27 +201,6 @@ class LSTM(Policy[LSTMMemory, LSTMState]):
                 self.dropout(values) if depth else values, tuple(s.contiguous() for s in start)
             )
         return self._attend(memory, values, places)
-
-    def project(self, features: Tensor) -> Tensor:
-        found: Tensor = self.output(features)
-        return found
-
-    def log_probs(
-        self, features: Tensor, words: Tensor, entropies: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        return self.output.log_probs(features, words, entropies)
-
-    def chosen(self, features: Tensor, words: Tensor) -> Tensor:
-        return self.output.chosen(features, words)
-
-    def expected(self, features: Tensor, log_p: Tensor) -> Tensor:
-        return self.output.expected(features, log_p)
-
-    def expected_signal(self, features: Tensor, log_pi: Tensor, signal: Tensor) -> Tensor:
-        return self.output.expected_signal(features, log_pi, signal)
-
-    def spread(self, features: Tensor) -> Tensor:
-        return self.output.spread(features)
 
     def start(self, memory: LSTMMemory) -> LSTMState:
         hidden, cell = memory.hidden.unbind(1), memory.cell.unbind(1)
