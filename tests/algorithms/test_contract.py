@@ -7,12 +7,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import seqrl
+from networks import NETWORKS, lstm
 from seqrl import algorithms
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm, Decision
@@ -29,7 +32,7 @@ from seqrl.algorithms.spg import SPG
 from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
 from seqrl.algorithms.vaml import VAML, SoftQLearning
 from seqrl.data.counts import TokenCounts
-from seqrl.models.lstm import LSTM
+from seqrl.models.base import Policy
 from seqrl.proposals.candidates import Candidates
 from seqrl.proposals.guided import RewardGuided
 from seqrl.proposals.mixing import Mixing
@@ -44,20 +47,15 @@ from tabular import EOS, SIZE, SPECIALS, batch_of
 REFERENCES = [(4, 5, 6, EOS), (5, EOS), (6, 6, EOS)]
 
 
-def network(seed: int) -> LSTM:
-    torch.manual_seed(seed)
-    return LSTM(
-        source_size=9,
-        target_size=SIZE,
-        specials=SPECIALS,
-        embedding=4,
-        hidden=4,
-        dropout=0.0,
-        init=0.5,
-    ).double()
+Network = Callable[[int], Policy[Any, Any]]
+"""A small network from a seed."""
 
 
-def actor_critic(kind: type[CriticTraining]) -> CriticTraining:
+def tiny(kind: str, seed: int) -> Policy[Any, Any]:
+    return NETWORKS[kind](seed, source_size=9, target_size=SIZE, hidden=4, dropout=0.0).double()
+
+
+def actor_critic(kind: type[CriticTraining], network: Network) -> CriticTraining:
     return kind(
         policy=network(0),
         critic=network(1),
@@ -68,7 +66,7 @@ def actor_critic(kind: type[CriticTraining]) -> CriticTraining:
     )
 
 
-def mixer() -> Mixer:
+def mixer(network: Network) -> Mixer:
     policy, prefix = network(0), Constant(value=0.5)
     return Mixer(
         policy=policy,
@@ -78,7 +76,7 @@ def mixer() -> Mixer:
     )
 
 
-def erpo() -> ERPO:
+def erpo(network: Network) -> ERPO:
     """On its way from perturbations to samples, which the clock of `update` passes."""
     return ERPO(
         policy=network(0),
@@ -89,7 +87,7 @@ def erpo() -> ERPO:
     )
 
 
-def interpolation() -> Interpolation:
+def interpolation(network: Network) -> Interpolation:
     return Interpolation(
         policy=network(0),
         proposal=TokenMixture(),
@@ -98,44 +96,48 @@ def interpolation() -> Interpolation:
     )
 
 
-MAKERS: dict[type[Algorithm], Callable[[], Algorithm]] = {
-    MLE: lambda: MLE(policy=network(0)),
-    RAML: lambda: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
-    Reinforce: lambda: Reinforce(
+MAKERS: dict[type[Algorithm], Callable[[Network], Algorithm]] = {
+    MLE: lambda network: MLE(policy=network(0)),
+    RAML: lambda network: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
+    Reinforce: lambda network: Reinforce(
         policy=network(0),
         proposal=Sampling(samples=3),
         reward=BleuReward(),
         baseline=RunningMean(),
     ),
     Mixer: mixer,
-    MinimumRisk: lambda: MinimumRisk(
+    MinimumRisk: lambda network: MinimumRisk(
         policy=network(0), proposal=Candidates(samples=3), reward=BleuReward()
     ),
-    LabelSmoothing: lambda: LabelSmoothing(
+    LabelSmoothing: lambda network: LabelSmoothing(
         policy=network(0), counts=TokenCounts(REFERENCES, size=SIZE, bos=SPECIALS.bos)
     ),
-    Distillation: lambda: Distillation(policy=network(0), teacher=network(1)),
-    SoftQLearning: lambda: SoftQLearning(
+    Distillation: lambda network: Distillation(policy=network(0), teacher=network(1)),
+    SoftQLearning: lambda network: SoftQLearning(
         critic=network(1), proposal=NGramReplacement(), reward=BleuReward(), beta=0.2
     ),
-    VAML: lambda: VAML(
+    VAML: lambda network: VAML(
         policy=network(0),
         critic=network(1),
         proposal=NGramReplacement(),
         reward=BleuReward(),
         kappa=0.5,
     ),
-    SPG: lambda: SPG(
+    SPG: lambda network: SPG(
         policy=network(0), guided=RewardGuided(), candidates=Candidates(), reward=BleuReward()
     ),
     ERPO: erpo,
     Interpolation: interpolation,
-    CriticTraining: lambda: actor_critic(CriticTraining),
-    ActorCritic: lambda: actor_critic(ActorCritic),
-    GOLD: lambda: GOLD(policy=network(0), renew_every=2),
+    CriticTraining: partial(actor_critic, CriticTraining),
+    ActorCritic: partial(actor_critic, ActorCritic),
+    GOLD: lambda network: GOLD(policy=network(0), renew_every=2),
 }
 
-each = pytest.mark.parametrize("make", MAKERS.values(), ids=[kind.__name__ for kind in MAKERS])
+each = pytest.mark.parametrize(
+    "make",
+    [partial(make, partial(tiny, kind)) for make in MAKERS.values() for kind in NETWORKS],
+    ids=[f"{algorithm.__name__} of {kind}" for algorithm in MAKERS for kind in NETWORKS],
+)
 
 
 def update(algorithm: Algorithm, number: int) -> dict[str, torch.Tensor]:
@@ -254,7 +256,7 @@ def test_the_same_clock_gives_the_same_losses(make: Callable[[], Algorithm]) -> 
 
 def test_foreign_state_is_refused() -> None:
     with pytest.raises(ValueError, match="MLE keeps no state"):
-        MLE(policy=network(0)).load_state_dict({"target": {}})
+        MLE(policy=lstm(0)).load_state_dict({"target": {}})
 
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}

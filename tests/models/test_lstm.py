@@ -1,4 +1,4 @@
-"""The recurrent network: sizes, and one step at a time against all at once."""
+"""The recurrent network: sizes and formulas; what all networks must do is in `test_policies`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqrl.losses import entropy
-from seqrl.models.base import dropout, repeat
 from seqrl.models.lstm import LSTM, Attention, LSTMMemory
 from seqrl.types import Specials
 
@@ -58,99 +56,6 @@ def test_every_parameter_starts_uniform(init: float) -> None:
             assert parameter.abs().max() > 0.98 * init, name
             deviation = init / math.sqrt(3)
             assert parameter.std().item() == pytest.approx(deviation, rel=0.1), name
-
-
-def stepwise(model: LSTM, memory: LSTMMemory, inputs: Tensor) -> Tensor:
-    state, found = model.start(memory), []
-    for token in inputs.unbind(1):
-        logits, state = model.step(memory, state, token)
-        found.append(logits)
-    return torch.stack(found, 1)
-
-
-@shapes
-@pytest.mark.parametrize("training", [False, True])
-def test_steps_equal_the_teacher_forced_pass(
-    attention: str, input_feeding: bool, layers: int, training: bool
-) -> None:
-    model = network(
-        attention=attention,
-        input_feeding=input_feeding,
-        layers=layers,
-        dropout=0.0 if training else 0.3,
-    ).train(training)
-    memory = model.encode(SOURCE, SOURCE != 0)
-    expected = model.logits(memory, INPUTS)
-    assert expected.shape == (3, 4, 11)
-    torch.testing.assert_close(stepwise(model, memory, INPUTS), expected, rtol=0, atol=1e-5)
-
-
-@shapes
-def test_wider_padding_of_the_source_changes_nothing(
-    attention: str, input_feeding: bool, layers: int
-) -> None:
-    model = network(attention=attention, input_feeding=input_feeding, layers=layers)
-    model = model.double().eval()
-    wide = torch.cat([SOURCE, torch.zeros(3, 4, dtype=torch.long)], dim=1)
-    narrow = model.logits(model.encode(SOURCE, SOURCE != 0), INPUTS)
-    torch.testing.assert_close(
-        model.logits(model.encode(wide, wide != 0), INPUTS), narrow, rtol=0, atol=1e-12
-    )
-    alone = SOURCE[2:, :1]
-    torch.testing.assert_close(
-        model.logits(model.encode(alone, alone != 0), INPUTS[2:]), narrow[2:], rtol=0, atol=1e-12
-    )
-
-
-@shapes
-def test_later_inputs_do_not_reach_earlier_logits(
-    attention: str, input_feeding: bool, layers: int
-) -> None:
-    model = network(attention=attention, input_feeding=input_feeding, layers=layers).eval()
-    memory = model.encode(SOURCE, SOURCE != 0)
-    changed = INPUTS.clone()
-    changed[:, 2] = 10
-    before, after = model.logits(memory, INPUTS), model.logits(memory, changed)
-    torch.testing.assert_close(before[:, :2], after[:, :2], rtol=0, atol=1e-6)
-    assert (before[:, 2:] - after[:, 2:]).abs().amax(-1).min() > 1e-3
-
-
-@shapes
-def test_the_source_reaches_every_step(attention: str, input_feeding: bool, layers: int) -> None:
-    model = network(attention=attention, input_feeding=input_feeding, layers=layers).eval()
-    other = SOURCE.clone()
-    other[:, 0] = 1
-    before = model.logits(model.encode(SOURCE, SOURCE != 0), INPUTS)
-    after = model.logits(model.encode(other, other != 0), INPUTS)
-    assert (before - after).abs().amax(-1).min() > 1e-4
-
-
-@shapes
-def test_rows_can_be_selected_before_or_after_a_step(
-    attention: str, input_feeding: bool, layers: int
-) -> None:
-    model = network(attention=attention, input_feeding=input_feeding, layers=layers).eval()
-    memory, rows = model.encode(SOURCE, SOURCE != 0), torch.tensor([2, 0, 0, 1])
-    state = model.start(memory)
-    _, state = model.step(memory, state, INPUTS[:, 0])
-    _, state = model.step(memory, state, INPUTS[:, 1])
-    logits, after = model.step(memory, state, INPUTS[:, 2])
-    selected = memory.select(rows)
-    found, then = model.step(selected, state.select(rows), INPUTS[rows, 2])
-    torch.testing.assert_close(found, logits[rows], rtol=0, atol=1e-6)
-    expected = after.select(rows)
-    for name in ("hidden", "cell", "fed"):
-        torch.testing.assert_close(getattr(then, name), getattr(expected, name), rtol=0, atol=1e-6)
-
-
-@shapes
-def test_repeated_rows_are_adjacent(attention: str, input_feeding: bool, layers: int) -> None:
-    model = network(attention=attention, input_feeding=input_feeding, layers=layers).eval()
-    memory = model.encode(SOURCE, SOURCE != 0)
-    expected = model.logits(memory, INPUTS).repeat_interleave(3, dim=0)
-    found = model.logits(repeat(memory, 3, 3), INPUTS.repeat_interleave(3, dim=0))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-    assert repeat(memory, 3, 1) is memory
 
 
 def test_the_decoder_starts_where_the_encoder_ended() -> None:
@@ -239,29 +144,6 @@ def test_dropout_falls_on_the_attentional_vector() -> None:
     assert not (model.eval().features(memory, INPUTS) == 0).any()
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("active", [True, False])
-def test_dropout_can_be_switched_for_a_while(training: bool, active: bool) -> None:
-    model = network(dropout=0.5).train(training)
-    memory = model.encode(SOURCE, SOURCE != 0)
-
-    def differs() -> bool:
-        first, again = (model.logits(memory, INPUTS) for _ in range(2))
-        return not torch.equal(first, again)
-
-    with dropout(model, active):
-        # a network in eval mode has no dropout to switch on
-        assert differs() is (active and training)
-        assert model.training is training
-        with dropout(model, False):
-            assert not differs()
-        assert differs() is (active and training)
-    assert differs() is training
-    with pytest.raises(RuntimeError), dropout(model, not active):
-        raise RuntimeError
-    assert model.dropout.training is training
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -277,21 +159,3 @@ def test_dropout_can_be_switched_for_a_while(training: bool, active: bool) -> No
 def test_unusable_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(**options)
-
-
-def test_padding_and_bos_are_no_actions_of_a_policy() -> None:
-    model = network(dropout=0.0)
-    memory = model.encode(SOURCE, SOURCE != 0)
-    logits = model.logits(memory, INPUTS)
-    log_pi = torch.log_softmax(logits, -1)
-    special = [model.specials.pad, model.specials.bos]
-    assert (log_pi.exp()[..., special] == 0).all()
-    assert entropy(log_pi).isfinite().all()
-    gradient = torch.autograd.grad(entropy(log_pi).sum(), model.output.bias)[0]
-    assert gradient.isfinite().all()
-    assert (gradient[special] == 0).all()
-    step, _ = model.step(memory, model.start(memory), INPUTS[:, 0])
-    assert (torch.softmax(step, -1)[:, special] == 0).all()
-    critic = network(bar_specials=False)
-    values = critic.logits(critic.encode(SOURCE, SOURCE != 0), INPUTS)
-    assert values.abs().max() < 100
