@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from networks import NETWORKS, Make, lstm, transformer
 from seqrl.cli.configuration import conf_folder
 from seqrl.cli.running import run_training
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.decoding.rollout import CHECK_EVERY, rollout, sampler
 from seqrl.identity import plain
-from seqrl.models.lstm import LSTM
+from seqrl.models.base import Policy
 from seqrl.types import Batch, Specials
 
 pytestmark = [
@@ -24,12 +28,18 @@ SPECIALS = Specials(0, 1, 2, 3)
 ALGORITHMS = sorted(path.stem for path in (conf_folder() / "algorithm").glob("*.yaml"))
 
 
-def network(**settings: object) -> LSTM:
-    torch.manual_seed(0)
-    return LSTM(
-        source_size=30, target_size=40, specials=SPECIALS, embedding=12, hidden=16, dropout=0.0,
-        init=0.5, **settings,
-    ).double()  # fmt: skip
+SHAPES = [
+    *(
+        partial(lstm, attention=attention, input_feeding=fed, embedding=12, init=0.5)
+        for attention, fed in product(["dot", "mlp"], [False, True])
+    ),
+    partial(transformer, tied="target"),
+]
+kinds = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+
+
+def network(make: Make) -> Policy[Any, Any]:
+    return make(source_size=30, target_size=40, hidden=16, dropout=0.0).double()
 
 
 def some_batch() -> Batch:
@@ -43,12 +53,11 @@ def some_batch() -> Batch:
     return Batch(source, target, target.unsqueeze(1), 0, SPECIALS)
 
 
-@pytest.mark.parametrize("input_feeding", [False, True])
-@pytest.mark.parametrize("attention", ["dot", "mlp"])
-def test_likelihoods_and_their_gradients_are_the_cpus(attention: str, input_feeding: bool) -> None:
+@pytest.mark.parametrize("make", SHAPES, ids=[f"{m.func.__name__} {m.keywords}" for m in SHAPES])
+def test_likelihoods_and_their_gradients_are_the_cpus(make: Make) -> None:
     found = []
     for device in ("cpu", "cuda"):
-        policy = network(attention=attention, input_feeding=input_feeding).to(device)
+        policy = network(make).to(device)
         batch = some_batch().to(device)
         references = batch.reference_trajectories()
         memory = policy.encode(batch.source, batch.source_mask)
@@ -63,16 +72,18 @@ def test_likelihoods_and_their_gradients_are_the_cpus(attention: str, input_feed
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-9)
 
 
+@kinds
 @pytest.mark.parametrize("decoder", [Greedy(max_length=20), Beam(size=3, max_length=20)])
-def test_outputs_are_the_cpus(decoder: Greedy | Beam) -> None:
-    policy, batch = network(), some_batch()
+def test_outputs_are_the_cpus(decoder: Greedy | Beam, make: Make) -> None:
+    policy, batch = network(make), some_batch()
     here = decoder(policy, batch)
     there = decoder(policy.to("cuda"), batch.to("cuda"))
     assert there.cpu().tolist() == here.tolist()
 
 
-def test_between_looks_at_what_has_ended_a_rollout_waits_for_nothing() -> None:
-    policy, batch = network().to("cuda"), some_batch().to("cuda")
+@kinds
+def test_between_looks_at_what_has_ended_a_rollout_waits_for_nothing(make: Make) -> None:
+    policy, batch = network(make).to("cuda"), some_batch().to("cuda")
     steps = CHECK_EVERY["cuda"] - 1
     noise = torch.rand(steps, len(batch), device="cuda")
     memory = policy.encode(batch.source, batch.source_mask)
@@ -83,11 +94,13 @@ def test_between_looks_at_what_has_ended_a_rollout_waits_for_nothing() -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("model", ["lstm_small", "transformer_small"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_trains(algorithm: str, precision: str, tmp_path: Path) -> None:
+def test_every_algorithm_trains(algorithm: str, precision: str, model: str, tmp_path: Path) -> None:
     overrides = [
         *(f"algorithm={algorithm}", "trainer=smoke", f"trainer.precision={precision}"),
+        f"model={model}",
         *("task.corpus.train=300", "task.corpus.dev=20", "task.corpus.test=20", "device=cuda"),
         *("decoding=greedy", "tracker=none", f"outputs={tmp_path}"),
     ]

@@ -6,7 +6,16 @@ import math
 
 import pytest
 
-from seqrl.schedules import Constant, Exponential, InverseSigmoid, Linear, Schedule, Stairs, along
+from seqrl.schedules import (
+    Constant,
+    Exponential,
+    InverseSigmoid,
+    InverseSqrt,
+    Linear,
+    Schedule,
+    Stairs,
+    along,
+)
 from seqrl.types import Clock
 
 
@@ -21,6 +30,7 @@ from seqrl.types import Clock
         ),
         (Exponential(k=0.5), {0: 1.0, 1: 0.5, 3: 0.125}),
         (InverseSigmoid(k=4), {0: 4 / 5, 4 * math.log(4): 0.5, 1e6: 0.0}),
+        (InverseSqrt(warmup=100), {0: 0.0, 25: 0.25, 100: 1.0, 400: 0.5, 10_000: 0.1}),
         (InverseSigmoid(k=500), {0: 500 / 501, 2396: 0.80575}),
     ],
 )
@@ -43,6 +53,17 @@ def test_none_rises(schedule: Schedule) -> None:
     values = [schedule.value(x / 4) for x in range(400)]
     assert values == sorted(values, reverse=True)
     assert 0 <= values[-1] <= values[0] <= 1
+
+
+def test_a_warm_up_ends_in_a_fall_as_vaswani_et_al_have_it() -> None:
+    """Equation 3: d^-0.5 min(s^-0.5, s w^-1.5), here without its factor (d w)^-0.5."""
+    schedule, d, w = InverseSqrt(warmup=4000), 512, 4000
+    for s in (1, 10, 3999, 4000, 4001, 100_000):
+        published = d**-0.5 * min(s**-0.5, s * w**-1.5)
+        assert schedule.value(s) * (d * w) ** -0.5 == pytest.approx(published, rel=1e-12)
+    values = [schedule.value(x) for x in range(0, 20_000, 100)]
+    assert values[:41] == sorted(values[:41])
+    assert values[40:] == sorted(values[40:], reverse=True)
 
 
 def test_the_unit_says_what_counts() -> None:
@@ -70,6 +91,7 @@ def test_a_path_is_straight_between_its_points() -> None:
         lambda: Stairs(height=1, width=1, least=-1),
         lambda: Exponential(k=1.0),
         lambda: InverseSigmoid(k=0),
+        lambda: InverseSqrt(warmup=0),
         lambda: Linear(slope=1, unit="steps"),
     ],
 )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
+from networks import NETWORKS, Make, lstm
 from seqrl.algorithms.base import WeightedLikelihood, log_probs_of
 from seqrl.algorithms.erpo import ERPO
 from seqrl.algorithms.interpolation import Interpolation
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.spg import SPG
-from seqrl.models.base import dropout, drops
-from seqrl.models.lstm import LSTM
+from seqrl.models.base import Policy, dropout, drops
 from seqrl.proposals.candidates import Candidates
 from seqrl.proposals.guided import RewardGuided
 from seqrl.proposals.mixture import TokenMixture
@@ -23,27 +24,17 @@ from seqrl.proposals.scheduled import ScheduledInputs
 from seqrl.rewards.bleu import BleuReward
 from seqrl.schedules import Constant
 from seqrl.types import Clock
-from tabular import EOS, SIZE, SPECIALS, batch_of
+from tabular import EOS, SIZE, batch_of
 
 BATCH = batch_of([(4, 5, 6, EOS), (5, EOS), (6, 6, EOS)])
 
 
-def network(layers: int = 2) -> LSTM:
+def network(make: Make = lstm, layers: int = 2) -> Policy[Any, Any]:
     """Dropout between layers reaches the encoder's output, so that proposals could feel it."""
-    torch.manual_seed(0)
-    return LSTM(
-        source_size=9,
-        target_size=SIZE,
-        specials=SPECIALS,
-        embedding=8,
-        hidden=8,
-        layers=layers,
-        dropout=0.8,
-        init=1.0,
-    ).double()
+    return make(source_size=9, target_size=SIZE, layers=layers, dropout=0.8).double()
 
 
-def spg(policy: LSTM) -> WeightedLikelihood:
+def spg(policy: Policy[Any, Any]) -> WeightedLikelihood:
     return SPG(
         policy=policy,
         guided=RewardGuided(samples=8),
@@ -52,7 +43,7 @@ def spg(policy: LSTM) -> WeightedLikelihood:
     )
 
 
-def erpo(policy: LSTM, *, active: bool = False, alpha: float = 0.5) -> ERPO:
+def erpo(policy: Policy[Any, Any], *, active: bool = False, alpha: float = 0.5) -> ERPO:
     return ERPO(
         policy=policy,
         perturbation=NGramReplacement(),
@@ -63,26 +54,27 @@ def erpo(policy: LSTM, *, active: bool = False, alpha: float = 0.5) -> ERPO:
     )
 
 
-def mrt(policy: LSTM) -> WeightedLikelihood:
+def mrt(policy: Policy[Any, Any]) -> WeightedLikelihood:
     proposal = Candidates(samples=8, distinct=True)
     return MinimumRisk(policy=policy, proposal=proposal, reward=BleuReward())
 
 
-def interpolation(policy: LSTM) -> WeightedLikelihood:
+def interpolation(policy: Policy[Any, Any]) -> WeightedLikelihood:
     return Interpolation(
         policy=policy, proposal=TokenMixture(), reward=BleuReward(), lambdas=(0.9, 0.1, 0.0)
     )
 
 
-def scheduled_sampling(policy: LSTM) -> WeightedLikelihood:
+def scheduled_sampling(policy: Policy[Any, Any]) -> WeightedLikelihood:
     return MLE(policy=policy, proposal=ScheduledInputs(truth=Constant(value=0.1)))
 
 
+@pytest.mark.parametrize("kind", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("make", [spg, erpo, mrt, interpolation, scheduled_sampling])
 def test_proposals_without_dropout_do_not_feel_that_of_the_encoder(
-    make: Callable[[LSTM], WeightedLikelihood],
+    make: Callable[[Policy[Any, Any]], WeightedLikelihood], kind: Make
 ) -> None:
-    policy = network()
+    policy = network(kind)
     algorithm = make(policy)
     algorithm.scored(BATCH, Clock())
     assert not algorithm.proposal.dropout
@@ -107,7 +99,7 @@ def test_the_likelihood_itself_is_learned_under_dropout() -> None:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_weights_that_stand_for_p_are_the_samplers(layers: int) -> None:
     """Between its ends the framework weighs by p, which must be what candidates were drawn from."""
-    algorithm = erpo(network(layers))
+    algorithm = erpo(network(layers=layers))
     clock = Clock(update=1)
     scored = algorithm.scored(BATCH, clock)
     found = algorithm.weights(scored.trajectories, scored.log_probs.detach(), BATCH)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from networks import Make, lstm, transformer
 from seqrl.decoding.beam import beam_search, penalty
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.losses import token_log_probs
-from seqrl.models.lstm import LSTM
+from seqrl.models.base import Policy
 from seqrl.types import Batch
 from tabular import (
     EOS,
@@ -32,7 +37,7 @@ ROWS = 6
 
 
 def search(
-    policy: TabularPolicy | LSTM, batch: Batch, **options: float
+    policy: Policy[Any, Any], batch: Batch, **options: Any
 ) -> tuple[list[tuple[int, ...]], list[float]]:
     """Best hypotheses without padding, and their scores."""
     memory = policy.encode(batch.source, batch.source_mask)
@@ -188,21 +193,16 @@ def test_other_sentences_change_nothing(size: int) -> None:
 SOURCES = [[4, 5, 6, 7, 8], [8, 7, 6, 0, 0], [5, 0, 0, 0, 0], [6, 6, 6, 6, 0], [9, 5, 9, 5, 9]]
 
 
-def network(seed: int, attention: str, layers: int, *, input_feeding: bool) -> LSTM:
-    torch.manual_seed(seed)
-    policy = LSTM(
-        source_size=10,
-        target_size=12,
-        specials=SPECIALS,
-        embedding=8,
-        hidden=16,
-        attention=attention,
-        layers=layers,
-        input_feeding=input_feeding,
-        init=1.0,
-    )
-    policy.output.bias.data[PAD] = -1e4  # so that padding is padding
-    return policy.eval()
+SHAPES = [
+    *(
+        partial(lstm, attention=attention, layers=layers, input_feeding=fed, embedding=8, init=1.0)
+        for attention, layers, fed in product(["dot", "mlp"], [1, 2], [True, False])
+    ),
+    *(
+        partial(transformer, layers=layers, tied=tied)
+        for layers, tied in ((1, None), (2, "target"))
+    ),
+]
 
 
 def source_batch(rows: list[list[int]]) -> Batch:
@@ -210,15 +210,11 @@ def source_batch(rows: list[list[int]]) -> Batch:
     return Batch(torch.tensor(rows), target, target.unsqueeze(1), PAD, SPECIALS)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("attention", ["dot", "mlp"])
-@pytest.mark.parametrize("input_feeding", [True, False])
-def test_a_hypothesis_scored_again_has_its_score(
-    input_feeding: bool, attention: str, layers: int
-) -> None:
+@pytest.mark.parametrize("make", SHAPES, ids=[f"{m.func.__name__} {m.keywords}" for m in SHAPES])
+def test_a_hypothesis_scored_again_has_its_score(make: Make) -> None:
     """Which it has only if all of the decoder's state followed its hypothesis."""
     for seed in range(3):
-        policy = network(seed, attention, layers, input_feeding=input_feeding)
+        policy = make(seed, target_size=12, hidden=16).eval()
         batch = source_batch(SOURCES)
         found, scores = search(policy, batch, size=5, max_length=8)
         again = trajectories_of(found)

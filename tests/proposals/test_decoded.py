@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from networks import NETWORKS, Make
 from seqrl.algorithms.likelihood import MLE
 from seqrl.decoding.decoder import Beam, Greedy
-from seqrl.models.lstm import LSTM
 from seqrl.proposals.decoded import Decoded
 from seqrl.types import Clock
 from tabular import (
@@ -18,7 +18,6 @@ from tabular import (
     PREFIXES,
     SEQUENCES,
     SIZE,
-    SPECIALS,
     STEPS,
     WORDS,
     TabularPolicy,
@@ -76,17 +75,9 @@ def test_an_output_that_is_cut_ends_all_the_same() -> None:
     assert drawn.cut.tolist() == [True, True, False, False]
 
 
-def test_the_teacher_is_frozen_and_has_no_dropout() -> None:
-    torch.manual_seed(0)
-    teacher = LSTM(
-        source_size=9,
-        target_size=SIZE,
-        specials=SPECIALS,
-        embedding=4,
-        hidden=4,
-        dropout=0.9,
-        init=1.0,
-    )
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_the_teacher_is_frozen_and_has_no_dropout(make: Make) -> None:
+    teacher = make(source_size=9, target_size=SIZE, hidden=4, dropout=0.9)
     proposal = Decoded(teacher=teacher, decoder=Beam(size=2, max_length=6))
     first, again = (proposal(teacher, None, BATCH, None, Clock()) for _ in range(2))
     assert torch.equal(first.targets, again.targets)

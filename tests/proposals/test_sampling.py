@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from seqrl.models.lstm import LSTM
+from networks import NETWORKS, Make
+from seqrl.models.base import drops
 from seqrl.proposals.base import Reference
 from seqrl.proposals.sampling import Sampling
 from seqrl.types import Batch, Clock, Trajectories
@@ -17,7 +18,6 @@ from tabular import (
     PAD,
     SEQUENCES,
     SIZE,
-    SPECIALS,
     STEPS,
     TabularMemory,
     TabularPolicy,
@@ -109,18 +109,10 @@ def test_a_split_batch_draws_what_the_whole_one_draws() -> None:
     assert rows_of(draw(proposal, policy, batch, seed=2).targets) != whole
 
 
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("active", [False, True])
-def test_dropout_while_sampling_is_a_choice(active: bool) -> None:
-    torch.manual_seed(0)
-    policy = LSTM(
-        source_size=9,
-        target_size=SIZE,
-        specials=SPECIALS,
-        embedding=4,
-        hidden=8,
-        dropout=0.5,
-        init=2.0,
-    )
+def test_dropout_while_sampling_is_a_choice(active: bool, make: Make) -> None:
+    policy = make(source_size=9, target_size=SIZE, dropout=0.5)
     batch = batch_of(REFERENCES * 5)
     memory = policy.encode(batch.source % 9, batch.source_mask)
     proposal = Sampling(samples=10, dropout=active)
@@ -128,7 +120,7 @@ def test_dropout_while_sampling_is_a_choice(active: bool) -> None:
         rows_of(proposal(policy, memory, batch, None, Clock()).targets) for _ in range(2)
     )
     assert (first == again) is not active
-    assert policy.dropout.training
+    assert drops(policy)
 
 
 def test_the_reference_proposes_itself() -> None:
