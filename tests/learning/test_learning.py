@@ -45,7 +45,18 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outputs")
 
 
-def train(corpus: Path, outputs: Path, *overrides: str) -> tuple[dict[str, Any], list[Record]]:
+MODELS: dict[str, tuple[str, ...]] = {
+    "lstm": ("model.hidden=32", "model.embedding=32"),
+    "transformer": (
+        *("model=transformer", "model.hidden=32", "model.inner=64", "model.layers=1"),
+        "model.policy.dropout=0",
+    ),
+}
+
+
+def train(
+    corpus: Path, outputs: Path, *overrides: str, model: str = "lstm"
+) -> tuple[dict[str, Any], list[Record]]:
     """The result of a run, and its metrics."""
     settings = [
         "task=text",
@@ -59,8 +70,7 @@ def train(corpus: Path, outputs: Path, *overrides: str) -> tuple[dict[str, Any],
         "tracker=none",
         "decoding=greedy",
         "decoding.max_length=12",
-        "model.hidden=32",
-        "model.embedding=32",
+        *MODELS[model],
         "task.budget.actor.optimizers.policy._target_=torch.optim.Adam",
         "task.budget.actor.optimizers.policy.lr=0.01",
         "task.budget.actor.decay_factor=null",
@@ -97,8 +107,14 @@ def series(metrics: list[Record], stage: str, name: str) -> list[float]:
     return [float(r[name]) for r in metrics if r["stage"] == stage and name in r]  # type: ignore[arg-type]
 
 
-def test_mle_learns_the_language(corpus: Path, outputs: Path) -> None:
-    result, _ = train(corpus, outputs, "algorithm=mle")
+LONGER = ("task.budget.actor.epochs=12", "+schedule@task.budget.actor.lr_schedule=linear")
+
+
+@pytest.mark.parametrize(("model", "budget"), [("lstm", ()), ("transformer", LONGER)])
+def test_mle_learns_the_language(
+    model: str, budget: tuple[str, ...], corpus: Path, outputs: Path
+) -> None:
+    result, _ = train(corpus, outputs, "algorithm=mle", *budget, model=model)
     assert bleu(result, "actor") > 80
 
 
@@ -110,17 +126,32 @@ def test_raml_learns_the_language(corpus: Path, outputs: Path) -> None:
 
 HALF_TRAINED = ["task.budget.actor.epochs=5", "algorithm.beta=0.05", "algorithm.form=paper"]
 BY_REWARD_ALONE = [*HALF_TRAINED, "algorithm.lambda_mle=0", "algorithm.known_rewards=true"]
+SHORTER = (
+    "task.budget.actor.epochs=4",
+    "task.budget.critic.epochs=5",
+    "task.budget.joint.epochs=4",
+    "task.budget.joint.optimizers.policy.lr=0.0005",
+)
 
 
-@pytest.mark.parametrize("algorithm", ["ac", "erac"])
+@pytest.mark.parametrize(
+    ("model", "algorithm", "budget", "gain"),
+    [
+        ("lstm", "ac", (), 0.5),
+        ("lstm", "erac", (), 0.5),
+        pytest.param("transformer", "ac", SHORTER, 0.2, marks=pytest.mark.full),
+        ("transformer", "erac", SHORTER, 0.2),
+    ],
+)
 def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
-    algorithm: str, corpus: Path, outputs: Path
+    model: str, algorithm: str, budget: tuple[str, ...], gain: float, corpus: Path, outputs: Path
 ) -> None:
-    result, metrics = train(corpus, outputs, f"algorithm={algorithm}", *BY_REWARD_ALONE)
+    overrides = [f"algorithm={algorithm}", *BY_REWARD_ALONE, *budget]
+    result, metrics = train(corpus, outputs, *overrides, model=model)
     critic = series(metrics, "critic", "dev/return_error")
     assert critic[-1] < 0.5 * critic[0]
     rewards = series(metrics, "joint", "train/reward")
-    assert rewards[-1] > rewards[0] + 0.5
+    assert rewards[-1] > rewards[0] + gain
     assert bleu(result, "actor") < 70
     assert bleu(result, "joint") > bleu(result, "actor") + 7
 
@@ -189,13 +220,36 @@ LEARNERS: dict[str, tuple[str, ...]] = {
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
 
+EVERYWHERE = ("erpo", "scst")
+"""Where the Transformer is tried in the usual tests."""
 
-@pytest.mark.parametrize("algorithm", LEARNERS)
+
+def budget_of(model: str, algorithm: str) -> tuple[str, ...]:
+    """A Transformer needs more updates to begin with, and smaller ones after."""
+    own = LEARNERS[algorithm]
+    if model == "lstm":
+        return own
+    return (*own, *(SHORTER if set(WARM) <= set(own) else LONGER))
+
+
+@pytest.mark.parametrize(
+    ("model", "algorithm"),
+    [
+        pytest.param(
+            model,
+            algorithm,
+            marks=[] if model == "lstm" or algorithm in EVERYWHERE else [pytest.mark.full],
+        )
+        for model in MODELS
+        for algorithm in LEARNERS
+    ],
+)
 def test_every_algorithm_raises_the_reward_of_its_samples(
-    algorithm: str, corpus: Path, outputs: Path
+    model: str, algorithm: str, corpus: Path, outputs: Path
 ) -> None:
     """BLEU, which depends on the order; greedy outputs gain too."""
-    result, metrics = train(corpus, outputs, f"algorithm={algorithm}", *LEARNERS[algorithm])
+    overrides = [f"algorithm={algorithm}", *budget_of(model, algorithm)]
+    result, metrics = train(corpus, outputs, *overrides, model=model)
     *_, stage = result["stages"]
     rewards = series(metrics, stage, "dev/reward")
     scores = series(metrics, stage, "dev/bleu")
