@@ -61,6 +61,30 @@ def test_every_task_builds_with_every_algorithm(task: str, algorithm: str) -> No
     check(composed(f"task={task}", f"algorithm={algorithm}", "device=cpu", *data_of(task)))
 
 
+@pytest.mark.parametrize("model", names("model"))
+@pytest.mark.parametrize("algorithm", names("algorithm"))
+def test_every_model_builds_with_every_algorithm(model: str, algorithm: str) -> None:
+    check(composed(f"model={model}", f"algorithm={algorithm}", "device=cpu"))
+
+
+def test_settings_of_the_transformer_reach_its_networks() -> None:
+    sizes = {"hidden": 64, "inner": 96, "heads": 2, "layers": 5}
+    overrides = [f"model.{name}={value}" for name, value in sizes.items()]
+    config = composed("algorithm=vaml", "model=transformer", "model.tied=all", *overrides)
+    policy, critic = (config["model"][name] for name in ("policy", "critic"))
+    assert {name: policy[name] for name in sizes} == {name: critic[name] for name in sizes} == sizes
+    assert (policy["tied"], critic["tied"]) == ("all", None)
+    assert (policy.get("bar_specials", True), critic["bar_specials"]) == (True, False)
+
+
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+def test_the_critic_of_vaml_is_barred_like_a_policy_whatever_the_model(model: str) -> None:
+    config = composed("algorithm=vaml", f"model={model}", "algorithm.critic.dropout=0.25")
+    for stage in config["algorithm"]["stages"].values():
+        critic = network_node(config, "critic", stage)
+        assert (critic["bar_specials"], critic["dropout"]) == (True, 0.25)
+
+
 @pytest.mark.parametrize(
     "override",
     [
