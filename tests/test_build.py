@@ -35,6 +35,7 @@ from seqrl.identity import (
     starts_of,
 )
 from seqrl.metrics.corpus import METRICS
+from seqrl.schedules import InverseSqrt
 from seqrl.training.guards import Guards
 from seqrl.training.store import Start
 
@@ -127,6 +128,19 @@ def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
     made = [build_lr_schedule(stage) for stage in config["algorithm"]["stages"].values()]
     assert made[:2] == [None, None]
     assert type(made[2]).__name__.lower() == schedule.replace("_", "")
+
+
+@pytest.mark.parametrize("task", ["iwslt14", "multi30k", "phrases"])
+def test_the_budget_of_transformers_warms_up(task: str) -> None:
+    model = ["model=transformer", "budget@task.budget=transformer"]
+    config = composed("algorithm=erac", f"task={task}", *model)
+    check(config)
+    actor, critic, joint = config["algorithm"]["stages"].values()
+    assert actor["optimizers"]["policy"]["_target_"] == "torch.optim.Adam"
+    assert actor["batch_unit"] == "tokens"
+    warming = [build_lr_schedule(stage) for stage in (actor, critic)]
+    assert all(isinstance(schedule, InverseSqrt) for schedule in warming)
+    assert build_lr_schedule(joint) is None
 
 
 def test_a_schedule_out_of_range_is_told_with_its_place() -> None:

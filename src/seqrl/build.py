@@ -157,6 +157,16 @@ def build_network(
     return network
 
 
+def sized_network(
+    config: Config, name: str, sizes: Vocabularies, seed: int, stage: Config
+) -> Policy[Any, Any]:
+    """A network for the data; ConfigError where their sizes are not what it needs."""
+    try:
+        return build_network(config, name, sizes, seed, stage)
+    except ValueError as error:
+        raise ConfigError(f"model.{name}: {error}") from None
+
+
 def vocabularies(task: Task) -> Vocabularies:
     target = task.target_tokenizer
     return Vocabularies(len(task.source_tokenizer), len(target), target.specials)
@@ -406,9 +416,9 @@ def _preparer(
     def prepare(
         folder: Path, starts: Mapping[str, Mapping[str, Tensor]], reporter: Reporter
     ) -> Trainer:
-        seed, sizes = stage["seed"], vocabularies(task)
+        seed = stage["seed"]
         networks = {
-            name: build_network(config, name, sizes, seed, stage)
+            name: sized_network(config, name, vocabularies(task), seed, stage)
             for name in stage_networks(config, stage)
         }
         for name, weights in starts.items():
