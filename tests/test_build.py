@@ -131,15 +131,17 @@ def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["iwslt14", "multi30k", "phrases"])
-def test_the_budget_of_transformers_warms_up(task: str) -> None:
-    model = ["model=transformer", "budget@task.budget=transformer"]
+@pytest.mark.parametrize("budget", ["transformer", "transformer_small"])
+def test_the_budgets_of_transformers_warm_up(budget: str, task: str) -> None:
+    model = [f"model={budget}", f"budget@task.budget={budget}"]
     config = composed("algorithm=erac", f"task={task}", *model)
     check(config)
     actor, critic, joint = config["algorithm"]["stages"].values()
     assert actor["optimizers"]["policy"]["_target_"] == "torch.optim.Adam"
-    assert actor["batch_unit"] == "tokens"
     warming = [build_lr_schedule(stage) for stage in (actor, critic)]
     assert all(isinstance(schedule, InverseSqrt) for schedule in warming)
+    expected = {"warmup": 10, "unit": "percent"} if "small" in budget else {"warmup": 4000}
+    assert {name: actor["lr_schedule"][name] for name in expected} == expected
     assert build_lr_schedule(joint) is None
 
 
