@@ -273,16 +273,14 @@ def build_reward(config: Config, stage: Config, task: Task | None = None) -> Rew
     task  whose text a reward may ask for; none: there are no data yet
     """
     node = config["reward"] | stage.get("reward", {})
-    text = no_text if task is None else task.target_tokenizer.decode
+
+    def text(ids: Sequence[int]) -> str:
+        return "" if task is None else task.target_tokenizer.decode(ids)
+
     reward: Reward = build_with(
         {k: v for k, v in node.items() if k != "token_scale"}, {"text": text}
     )
     return reward
-
-
-def no_text(ids: Sequence[int]) -> str:
-    """Stands in the place of a vocabulary that there is not yet."""
-    return ""
 
 
 def build_settings(config: Config, stage: Config) -> StageSettings:

@@ -213,9 +213,9 @@ def test_unusable_arguments_are_refused() -> None:
         def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
             return torch.zeros(len(trajectories))
 
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Whole"):
+    with pytest.raises(ValueError, match=r"every token \(bleu, rouge, edit\), not Whole"):
         interpolation(reward=Whole())
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), and there is none"):
+    with pytest.raises(ValueError, match=r"every token \(bleu, rouge, edit\), and there is none"):
         Interpolation(policy=TabularPolicy(policy_table(0)), proposal=TokenMixture(), reward=None)  # type: ignore[arg-type]
     for lambdas in ([0.5, 0.5], [0.5, 0.6, 0.0], [-0.1, 1.1, 0.0]):
         with pytest.raises(ValueError, match="lambdas"):

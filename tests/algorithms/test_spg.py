@@ -205,9 +205,11 @@ def test_reported_numbers() -> None:
 
 def test_tokens_need_a_reward_for_every_token_and_sequences_do_not() -> None:
     policy = TabularPolicy(policy_table(0, rows=9))
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Constant, which only"):
+    with pytest.raises(
+        ValueError, match=r"every token \(bleu, rouge, edit\), not Constant, which only"
+    ):
         spg(policy, RewardGuided(), Constant(), level="token")
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), and there is none"):
+    with pytest.raises(ValueError, match=r"every token \(bleu, rouge, edit\), and there is none"):
         SPG(
             policy=policy,
             guided=RewardGuided(),

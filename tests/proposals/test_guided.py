@@ -310,7 +310,7 @@ def test_a_reward_without_prefixes_is_refused() -> None:
             return torch.zeros(len(trajectories))
 
     policy, batch = TabularPolicy(policy_table(0, rows=9)), batch_of(REFERENCES)
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Whole"):
+    with pytest.raises(ValueError, match=r"every token \(bleu, rouge, edit\), not Whole"):
         draw(RewardGuided(), policy, batch, Whole())
 
 

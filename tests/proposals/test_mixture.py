@@ -347,7 +347,7 @@ def test_a_reward_without_prefixes_is_refused() -> None:
         def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
             return torch.zeros(len(trajectories))
 
-    with pytest.raises(ValueError, match=r"every token \(bleu, edit\), not Whole"):
+    with pytest.raises(ValueError, match=r"every token \(bleu, rouge, edit\), not Whole"):
         draw(mixture(TRUTH), batch_of(REFERENCES), reward=Whole())
 
 
