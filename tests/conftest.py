@@ -6,9 +6,15 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+# submitit configures logging when it is imported, which closes the handler that rouge-score's
+# logging has, and with it the stream that pytest captures into; first of all, it finds none.
+with suppress(ImportError):
+    import submitit  # noqa: F401
 
 WORDS = dict(zip("abcdef", "uvwxyz", strict=True))
 """The language of `tiny_data`: what each source word is in the target."""

@@ -206,6 +206,9 @@ def test_a_choice_of_a_group_replaces_it_before_its_values_are_set() -> None:
     assert dict(config.decoding) == {
         "_target_": "seqrl.decoding.decoder.Greedy",
         "max_length": 9,
+        "min_length": 0,
+        "no_repeat_ngram": 0,
+        "no_unk": False,
     }
 
 

@@ -64,7 +64,7 @@ def test_the_folder_says_what_is_in_it(exported: Path, tiny_run: Path) -> None:
     assert "reads" not in description["model"]["arguments"]  # type: ignore[operator]
     assert description["decoding"] == {
         "class": "seqrl.decoding.decoder.Greedy",
-        "arguments": {"max_length": 8},
+        "arguments": {"max_length": 8, "min_length": 0, "no_repeat_ngram": 0, "no_unk": False},
     }
     assert description["origin"] == {
         "run": str(tiny_run),
