@@ -31,11 +31,11 @@ train: $(STAMP)  ## MLE, critic and ERAC on the built-in phrases; ends with a ta
 
 .PHONY: test
 test: $(STAMP)  ## everything that must pass
-	$(BIN)/python -m pytest -m 'not full' tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m 'not full' tests
 
 .PHONY: test-full
 test-full: $(STAMP)  ## the long versions of the tests too
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile tests
 
 SEEDS ?= 1 2 3
 ALGORITHMS ?= mle raml ac erac

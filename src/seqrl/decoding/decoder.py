@@ -28,7 +28,7 @@ class Decoder(ABC):
     ) -> None:
         require(max_length >= 1, f"max_length must be at least 1, not {max_length}")
         require(
-            min_length < max_length,
+            min_length < max(max_length, 1),
             f"min_length must be less than max_length ({max_length}), not {min_length}",
         )
         self.max_length = max_length
