@@ -98,3 +98,13 @@ def test_resamples_are_ratios_of_sums() -> None:
 def test_each_text_has_its_own_score() -> None:
     pairs = list(rouge_of_sentences(outputs(["a b", "a"], [("a c",), ("a",)]), "rouge1"))
     assert pairs == [(pytest.approx(1 / 2), 1), (1, 1)]
+
+
+def test_scores_of_the_same_outputs_do_not_mix() -> None:
+    same = outputs(["banks cutting. jobs lost."], [("bank cuts. lost jobs.",)])
+    names = ["rouge1", "rouge1_stem", "rougeLsum", "rouge2_stem", "rougeL", "rouge", "rougeL_stem"]
+    together = [METRICS[name](same).value for name in names]
+    apart = [score(name, "banks cutting. jobs lost.", "bank cuts. lost jobs.") for name in names]
+    assert together == [one.value for one in apart]
+    # Stems: bank cut job lost beside bank cut lost job; without, the first two words differ.
+    assert together == pytest.approx([50, 100, 25, 100 / 3, 25, (50 + 0 + 25) / 3, 75])

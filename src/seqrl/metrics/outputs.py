@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seqrl.metrics.direction import LOWER_IS_BETTER
@@ -66,6 +67,11 @@ class Outputs:
             len(self.sources) == len(self.hypotheses),
             f"{len(self.hypotheses)} hypotheses, but {len(self.sources)} sources",
         )
+
+    @cached_property
+    def shared(self) -> dict[object, Any]:
+        """What several scores need; the first one that does puts it here."""
+        return {}
 
     @property
     def reference_count(self) -> str:

@@ -22,7 +22,7 @@ def resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
     draws = np.random.default_rng(SEED).integers(len(sums), size=(RESAMPLES, len(sums)))
-    drawn = sums[draws].sum(axis=1)
+    drawn = np.array([sums[draw].sum(axis=0) for draw in draws])  # not all at once: [N, 2] each
     found: NDArray[np.float64] = 100 * drawn[:, 0] / drawn[:, 1]
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 
@@ -27,12 +27,22 @@ def rouge_of_sentences(outputs: Outputs, name: str) -> Iterator[tuple[float, int
     `rougeLsum` is of texts of several sentences, which are lines where references have lines,
     and else end after . ! and ?.
     """
-    from rouge_score.rouge_scorer import RougeScorer
-
     plain = name.removesuffix(STEMMED)
     measures = MEASURES if plain == "rouge" else (plain,)
-    scorer = RougeScorer(list(measures), use_stemmer=plain != name)
-    whole = plain != SUM_OF_SENTENCES or has_lines(outputs)
+    together = MEASURES if plain != SUM_OF_SENTENCES else measures
+    key = (together, plain != name)
+    if key not in outputs.shared:
+        outputs.shared[key] = list(_rouge(outputs, *key))
+    for scores in outputs.shared[key]:
+        yield sum(scores[measure] for measure in measures) / len(measures), 1
+
+
+def _rouge(outputs: Outputs, measures: Sequence[str], stemmed: bool) -> Iterator[dict[str, float]]:
+    """Of each text its F by measure, the best of its references for each."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(list(measures), use_stemmer=stemmed)
+    whole = SUM_OF_SENTENCES not in measures or has_lines(outputs)
     for hypothesis, references in zip(
         outputs.natural_hypotheses, outputs.natural_references, strict=True
     ):
@@ -40,7 +50,7 @@ def rouge_of_sentences(outputs: Outputs, name: str) -> Iterator[tuple[float, int
             scores = scorer.score_multi(references, hypothesis)
         else:
             scores = scorer.score_multi([*map(_lines, references)], _lines(hypothesis))
-        yield sum(scores[measure].fmeasure for measure in measures) / len(measures), 1
+        yield {measure: scores[measure].fmeasure for measure in measures}
 
 
 def has_lines(outputs: Outputs) -> bool:
