@@ -35,7 +35,7 @@ from seqrl.identity import (
     starts_of,
 )
 from seqrl.metrics.corpus import METRICS
-from seqrl.schedules import InverseSqrt
+from seqrl.schedules import InverseSqrt, Linear
 from seqrl.training.guards import Guards
 from seqrl.training.store import Start
 
@@ -127,22 +127,70 @@ def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
     check(config)
     made = [build_lr_schedule(stage) for stage in config["algorithm"]["stages"].values()]
     assert made[:2] == [None, None]
-    assert type(made[2]).__name__.lower() == schedule.replace("_", "")
+    assert type(made[2]).__name__.lower() == schedule.removesuffix("_percent").replace("_", "")
 
 
-@pytest.mark.parametrize("task", ["iwslt14", "multi30k", "phrases"])
-@pytest.mark.parametrize("budget", ["transformer", "transformer_small"])
-def test_the_budgets_of_transformers_warm_up(budget: str, task: str) -> None:
-    model = [f"model={budget}", f"budget@task.budget={budget}"]
-    config = composed("algorithm=erac", f"task={task}", *model)
-    check(config)
+BUDGETS = {"paper": "transformer", "small": "transformer_small"}
+"""Of an LSTM, and what takes their places for a Transformer."""
+
+
+def usual(task: str) -> str:
+    """The budget of a task for an LSTM."""
+    return "small" if task in ("bible", "g2p", "phrases", "reports") else "paper"
+
+
+@pytest.mark.parametrize("task", ["cnn_dailymail", "phrases"])
+@pytest.mark.parametrize("model", names("model"))
+def test_the_model_chooses_the_kind_of_budget_and_the_task_its_size(model: str, task: str) -> None:
+    choices = ["algorithm=erac", f"task={task}", f"model={model}", *data_of(task)]
+    budget = BUDGETS[usual(task)] if "transformer" in model else usual(task)
+    config = composed(*choices)
+    assert config == composed(*choices, f"budget@task.budget={budget}")
+    actor, critic, joint = config["algorithm"]["stages"].values()
+    warming = [build_lr_schedule(stage) is not None for stage in (actor, critic, joint)]
+    assert warming == [budget in BUDGETS.values()] * 2 + [False]
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_a_transformer_starts_with_adam_and_a_warm_up(task: str) -> None:
+    """Whatever a task changes of its budget."""
+    config = composed("algorithm=erac", f"task={task}", "model=transformer", *data_of(task))
+    check(config | {"device": "cpu"})
     actor, critic, joint = config["algorithm"]["stages"].values()
     assert actor["optimizers"]["policy"]["_target_"] == "torch.optim.Adam"
-    warming = [build_lr_schedule(stage) for stage in (actor, critic)]
-    assert all(isinstance(schedule, InverseSqrt) for schedule in warming)
-    expected = {"warmup": 10, "unit": "percent"} if "small" in budget else {"warmup": 4000}
-    assert {name: actor["lr_schedule"][name] for name in expected} == expected
-    assert build_lr_schedule(joint) is None
+    assert actor["optimizers"]["policy"]["lr"] <= 0.004
+    assert actor["batch_size"] >= (1000 if actor["batch_unit"] == "tokens" else 50)
+    small = usual(task) == "small"
+    for stage in (actor, critic):
+        assert isinstance(build_lr_schedule(stage), InverseSqrt)
+        expected = {"warmup": 10, "unit": "percent"} if small else {"warmup": 4000}
+        assert {name: stage["lr_schedule"][name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("task", ["multi30k", "phrases"])
+@pytest.mark.parametrize("budget", names("budget"))
+def test_a_budget_that_is_chosen_is_taken(budget: str, task: str) -> None:
+    choices = ["algorithm=erac", f"task={task}", f"budget@task.budget={budget}"]
+    chosen = {model: composed(*choices, f"model={model}") for model in ("lstm", "transformer")}
+    assert chosen["transformer"]["task"] == chosen["lstm"]["task"]
+    warm = chosen["transformer"]["task"]["budget"]["actor"]["lr_schedule"] is not None
+    assert warm == (budget in BUDGETS.values())
+
+
+@pytest.mark.parametrize("experiment", ["g2p_small", "aeslc_small"])
+def test_an_experiment_that_sets_schedules_keeps_its_budget(experiment: str) -> None:
+    own, other = (
+        composed(f"experiment={experiment}", f"model={model}")["task"]
+        for model in ("lstm_small", "transformer_small")
+    )
+    assert own == other
+
+
+def test_a_schedule_takes_the_place_of_a_warm_up() -> None:
+    linear = "schedule@task.budget.actor.lr_schedule=linear"
+    config = composed("algorithm=mle", "model=transformer", linear)
+    check(config)
+    assert isinstance(build_lr_schedule(config["algorithm"]["stages"]["actor"]), Linear)
 
 
 def test_a_schedule_out_of_range_is_told_with_its_place() -> None:

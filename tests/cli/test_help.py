@@ -37,13 +37,14 @@ def test_it_lists_what_can_be_chosen(
     (tmp_path / "algorithm" / "mine.yaml").touch()
     text = shown(monkeypatch, capsys, "--help", f"--config-dir={tmp_path}")
     text = text.replace(",\n" + " " * 14, ", ")
-    listed = dict(re.findall(r"^  (\w+) +(\w+(?:, \w+)*)$", text, re.MULTILINE))
+    listed = dict(re.findall(r"^  ([\w@.]+) +(\w+(?:, \w+)*)$", text, re.MULTILINE))
     groups = Groups([tmp_path])
     main = (
         *("task", "algorithm", "model", "reward", "decoding", "trainer", "tracker"),
         *("launcher", "experiment"),
     )
-    assert listed == {group: ", ".join(groups.names(group)) for group in main}
+    budgets = {"budget@task.budget": ", ".join(groups.names("budget"))}
+    assert listed == {group: ", ".join(groups.names(group)) for group in main} | budgets
     assert "mine" in listed["algorithm"]
 
 

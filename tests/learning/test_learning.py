@@ -49,7 +49,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "lstm": ("model.hidden=32", "model.embedding=32"),
     "transformer": (
         *("model=transformer", "model.hidden=32", "model.inner=64", "model.layers=1"),
-        "model.policy.dropout=0",
+        *("model.policy.dropout=0", "budget@task.budget=paper"),
     ),
 }
 

@@ -52,7 +52,7 @@ def help_text(arguments: Sequence[str]) -> str:
     chosen = defaults()
     return TEXT.format(
         defaults=f"task={chosen['task']} algorithm={chosen['algorithm']}",
-        groups="\n".join(listed(group, groups.names(group)) for group in chosen),
+        groups="\n".join(listed(key, groups.names(key.partition("@")[0])) for key in chosen),
         conf=conf_folder(),
     )
 
