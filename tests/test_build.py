@@ -156,7 +156,7 @@ def test_a_transformer_starts_with_adam_and_a_warm_up(task: str) -> None:
     """Whatever a task changes of its budget."""
     config = composed("algorithm=erac", f"task={task}", "model=transformer", *data_of(task))
     check(config | {"device": "cpu"})
-    actor, critic, joint = config["algorithm"]["stages"].values()
+    actor, critic, _ = config["algorithm"]["stages"].values()
     assert actor["optimizers"]["policy"]["_target_"] == "torch.optim.Adam"
     assert actor["optimizers"]["policy"]["lr"] <= 0.004
     assert actor["batch_size"] >= (1000 if actor["batch_unit"] == "tokens" else 50)

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from seqrl.cli.export import detokenizer, main
 from seqrl.cli.runs import RunError
-from seqrl.evaluation.export import ExportError, load_exported
+from seqrl.evaluation.export import ExportError, load_exported, save_exported
+from seqrl.models.transformer import Transformer
+from seqrl.training.checkpoint import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,35 @@ def test_the_folder_says_what_is_in_it(exported: Path, tiny_run: Path) -> None:
         "label": "ERAC",
         "seed": 1,
     }
+
+
+@pytest.mark.parametrize("tied", [None, "target"])
+def test_tied_tables_are_exported_once(tied: str | None, exported: Path, tmp_path: Path) -> None:
+    task = load_exported(exported).task
+    arguments = {"hidden": 8, "inner": 8, "heads": 2, "layers": 1, "tied": tied}
+    policy = Transformer(
+        source_size=len(task.source_tokenizer),
+        target_size=len(task.target_tokenizer),
+        specials=task.target_tokenizer.specials,
+        **arguments,  # type: ignore[arg-type]
+    )
+    save_exported(
+        tmp_path / "tied",
+        policy=policy,
+        model={"class": "seqrl.models.transformer.Transformer", "arguments": arguments},
+        decoding=described(exported)["decoding"],
+        task=task,
+        detokenize="none",
+        longest_source=None,
+        origin={},
+    )
+    stored = load_weights(tmp_path / "tied" / "model.safetensors")
+    assert sum(tensor.numel() for tensor in stored.values()) == sum(
+        parameter.numel() for parameter in policy.parameters()
+    )
+    loaded = load_exported(tmp_path / "tied").policy
+    assert all(map(torch.equal, loaded.parameters(), policy.parameters()))
+    assert loaded.state_dict().keys() == policy.state_dict().keys()
 
 
 def test_loading_needs_no_hydra(exported: Path) -> None:

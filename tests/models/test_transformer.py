@@ -20,6 +20,7 @@ from seqrl.models.transformer import (
     Transformer,
     sinusoids,
 )
+from seqrl.models.weights import load_stored, stored_weights
 from seqrl.training.checkpoint import load_weights, save_weights
 from tabular import SPECIALS
 
@@ -212,9 +213,9 @@ def test_what_is_tied_is_one_table_that_is_learned_from_all_its_uses(tied: str, 
 @pytest.mark.parametrize(("tied", "words"), TIED)
 def test_what_is_tied_stays_so_in_copies_and_files(tied: str, words: int, tmp_path: Path) -> None:
     model = transformer(tied=tied, target_size=words)
-    save_weights(tmp_path / "weights.safetensors", model.state_dict())
+    save_weights(tmp_path / "weights.safetensors", stored_weights(model))
     loaded = transformer(seed=5, tied=tied, target_size=words)
-    loaded.load_state_dict(load_weights(tmp_path / "weights.safetensors"))
+    load_stored(loaded, load_weights(tmp_path / "weights.safetensors"))
     for other in (loaded, copy.deepcopy(model)):
         assert all(map(torch.equal, other.parameters(), model.parameters()))
         with torch.no_grad():

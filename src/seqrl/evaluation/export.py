@@ -1,6 +1,6 @@
 """A trained model in one folder that needs neither its run nor Hydra.
 
-model.safetensors   the policy's weights
+model.safetensors   the policy's weights, tied ones once
 model.yaml          the classes of policy and decoder with their arguments, and where the
                     model comes from
 tokenizers/         of both sides
@@ -27,6 +27,7 @@ from seqrl.data.tokenizers import Tokenizer
 from seqrl.decoding.decoder import Decoder
 from seqrl.evaluation.generate import generate
 from seqrl.models.base import Policy
+from seqrl.models.weights import load_stored, stored_weights
 from seqrl.types import Specials
 
 FORMAT = 1
@@ -115,7 +116,7 @@ def save_exported(
     }
     weights = {
         name: tensor.detach().cpu().clone().contiguous()
-        for name, tensor in policy.state_dict().items()
+        for name, tensor in stored_weights(policy).items()
     }
     with new_folder(folder) as scratch:
         write_whole(scratch / WEIGHTS, save(weights))
@@ -145,7 +146,7 @@ def load_exported(folder: str | Path, device: str | torch.device = "cpu") -> Exp
         policy = _class(model["class"], Policy)(
             **model["arguments"], **described["sizes"], specials=specials
         )
-        policy.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+        load_stored(policy, load((folder / WEIGHTS).read_bytes()))
         decoder = _class(decoding["class"], Decoder)(**decoding["arguments"])
         task = _task(described["task"], folder / TOKENIZERS)
         longest = described["longest_source"]

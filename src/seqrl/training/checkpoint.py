@@ -88,7 +88,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write named tensors as safetensors, atomically; tied tensors are written once each."""
+    """Write named tensors as safetensors, atomically; each name has its own copy."""
     from safetensors.torch import save
 
     copies = {

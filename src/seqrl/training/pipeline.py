@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seqrl.models.weights import load_stored
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.metrics_log import merge_metrics
 from seqrl.tracking.progress import Measure, Progress
@@ -218,7 +219,7 @@ def delivered(folder: Path, network: str) -> dict[str, Tensor]:
 def load_start(module: nn.Module, weights: Mapping[str, Tensor], network: str) -> None:
     """Put start weights into a network; ValueError when they belong to another one."""
     try:
-        module.load_state_dict(weights)
+        load_stored(module, weights)
     except RuntimeError as error:
         first = next(iter(str(error).splitlines()[1:]), str(error)).strip()
         raise ValueError(f"the start weights do not fit the {network}: {first}") from None

@@ -13,6 +13,7 @@ from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder
 from seqrl.evaluation.decode import Evaluation, evaluate
 from seqrl.models.base import Policy
+from seqrl.models.weights import load_stored
 from seqrl.tracking.files import write_text_atomic
 from seqrl.training.pipeline import StageResult, delivered
 
@@ -38,7 +39,7 @@ def evaluate_stages(
     entries = []
     for result in policies:
         policy = build_policy()
-        policy.load_state_dict(delivered(result.folder, POLICY))
+        load_stored(policy, delivered(result.folder, POLICY))
         policy.to(device)
         for split in SPLITS:
             for number, (name, decoder) in enumerate(decoders.items()):

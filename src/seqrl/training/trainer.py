@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
+from seqrl.models.weights import load_stored, stored_weights
 from seqrl.ranges import is_number, require
 from seqrl.schedules import Schedule
 from seqrl.tracking.metrics_log import MetricsLog, read_metrics
@@ -428,18 +429,19 @@ class Trainer:
         return {"step": self.update, "epoch": self.epoch}
 
     def _weights(self) -> dict[str, Tensor]:
-        """The learners' weights by `learner.parameter`."""
+        """The learners' weights by `learner.parameter`, tied ones once."""
         return {
             f"{name}.{key}": value
             for name, learner in self.learners.items()
-            for key, value in learner.state_dict().items()
+            for key, value in stored_weights(learner).items()
         }
 
     def _load_weights(self, weights: dict[str, Tensor]) -> None:
         for name, learner in self.learners.items():
             prefix = f"{name}."
-            learner.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            load_stored(
+                learner,
+                {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)},
             )
 
     def _save(self) -> None:
