@@ -66,6 +66,17 @@ def test_a_warm_up_ends_in_a_fall_as_vaswani_et_al_have_it() -> None:
     assert values[40:] == sorted(values[40:], reverse=True)
 
 
+@pytest.mark.parametrize(("unit", "warmup"), [("updates", 8), ("percent", 40), ("epochs", 4)])
+def test_a_warm_up_counts_the_update_that_it_is_asked_for(unit: str, warmup: float) -> None:
+    """Twenty updates, two an epoch: by each unit the warm-up is the first eight."""
+    schedule = InverseSqrt(warmup=warmup, unit=unit)
+    found = [
+        schedule(Clock(update=n, epoch=n // 2, fraction=n / 20, share=1 / 20)) for n in range(20)
+    ]
+    steps = range(1, 21) if unit != "epochs" else [n + n % 2 for n in range(1, 21)]
+    assert found == pytest.approx([min(s / 8, (8 / s) ** 0.5) for s in steps])
+
+
 def test_the_unit_says_what_counts() -> None:
     clock = Clock(update=30, epoch=2, fraction=0.25)
     found = [Linear(slope=0.01, unit=unit)(clock) for unit in ("updates", "epochs", "percent")]

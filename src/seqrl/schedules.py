@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seqrl.ranges import require
 from seqrl.types import Clock
@@ -122,13 +123,23 @@ class InverseSigmoid(Schedule):
 class InverseSqrt(Schedule):
     """min(x / w, sqrt(w / x)) with the warm-up w > 0: up to 1 at x = w, then down (Vaswani et al.
 
-    2017, eq. 3, divided by its greatest value). At x = 0, the first update, it is 0.
+    2017, eq. 3, divided by its greatest value). As their step_num, x counts the present update (or
+    epoch) too: it is 1 at the first, which would learn nothing at 0.
     """
 
     def __init__(self, *, warmup: float, unit: str = "updates") -> None:
         super().__init__(unit=unit)
         require(warmup > 0, f"warmup must be positive, not {warmup}")
         self.warmup = warmup
+
+    def __call__(self, clock: Clock) -> float:
+        after = replace(
+            clock,
+            update=clock.update + 1,
+            epoch=clock.epoch + 1,
+            fraction=clock.fraction + clock.share,
+        )
+        return super().__call__(after)
 
     def value(self, x: float) -> float:
         return x / self.warmup if x < self.warmup else math.sqrt(self.warmup / x)

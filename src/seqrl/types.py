@@ -186,6 +186,7 @@ class Clock:
     epoch     passes over the data completed
     fraction  of the stage's budget that is spent, in [0, 1]
     seed      of the stage
+    share     of the budget that one update spends
 
     Noise is a pure function of (seed, update, stream), so that a resumed run needs no
     generator's state, and a batch that is split draws what the whole one would have drawn.
@@ -195,6 +196,7 @@ class Clock:
     epoch: int = 0
     fraction: float = 0.0
     seed: int = 0
+    share: float = 0.0
 
     def uniform(self, stream: str, steps: int, batch: Batch, group: int = 1) -> Tensor:
         """[steps, B * group] numbers in [0, 1), the same for a sentence however its batch is split.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
-from seqrl.schedules import Linear, Schedule
+from seqrl.schedules import InverseSqrt, Linear, Schedule
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
@@ -223,6 +223,17 @@ def test_the_schedule_multiplies_what_the_decays_left_of_the_rate(tmp_path: Path
     one.train()
     rates = [r["train/lr/policy"] for r in read_metrics(tmp_path / "metrics.jsonl") if len(r) > 3]
     assert rates == [0.5, 0.5 * 0.75, 0.5 * 0.5 / 2, 0.5 * 0.25 / 2]
+
+
+@pytest.mark.parametrize(("unit", "warmup"), [("updates", 2), ("percent", 50)])
+def test_a_warm_up_begins_with_the_first_update(unit: str, warmup: float, tmp_path: Path) -> None:
+    one = trainer(
+        tmp_path, Mean(), Scripted(), Fixed(batch([4])), epochs=4,
+        log_every=1, lr_schedule=InverseSqrt(warmup=warmup, unit=unit),
+    )  # fmt: skip
+    one.train()
+    rates = [r["train/lr/policy"] for r in read_metrics(tmp_path / "metrics.jsonl") if len(r) > 3]
+    assert rates == pytest.approx([0.25, 0.5, 0.5 * (2 / 3) ** 0.5, 0.5 * 0.5**0.5])
 
 
 def test_a_rate_of_zero_moves_no_weight(tmp_path: Path) -> None:

@@ -224,7 +224,8 @@ class Trainer:
         )
 
     def clock(self) -> Clock:
-        return Clock(self.update, self.epoch, self.update / self.total_updates, self.seed)
+        total = self.total_updates
+        return Clock(self.update, self.epoch, self.update / total, self.seed, 1 / total)
 
     def train(self) -> dict[str, Any]:
         """Train to the end of the budget; the summary of the stage.
