@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqrl needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,g2p,bible,slurm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,g2p,bible,slurm,hf]'
 	@touch $@
 
 .PHONY: install
@@ -67,7 +67,7 @@ multi30k: $(STAMP)  ## compare ALGORITHMS over SEEDS on Multi30k; DATA=folder wi
 # Arguments of `table`: its experiment, what SCALE=small and smoke change, the tasks of SCALE=paper and small, the smoke experiment.
 TASK ?=
 SMALL_g2p := g2p_small
-SMALL_multi30k := multi30k
+SMALL_multi30k := multi30k_small
 SMALL_aeslc := aeslc_small
 task = $(or $(TASK),$(if $(filter paper,$(SCALE)),$(or $(3),iwslt14),$(or $(4),g2p)))
 USUAL_SEEDS := $(if $(filter paper,$(SCALE)),1 2 3 4 5 6 7 8 9,$(if $(filter smoke,$(SCALE)),1,1 2 3))

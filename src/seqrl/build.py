@@ -29,14 +29,17 @@ from seqrl.decoding.decoder import Decoder
 from seqrl.identity import (
     Config,
     ConfigError,
+    checkpoint_hashes,
     external_start,
     file_hash,
     foreign_code,
     needed_stages,
     outputs_problems,
     plain,
+    renamed,
     seed_problems,
     starts_of,
+    task_node,
     weights_file,
 )
 from seqrl.metrics.corpus import METRICS
@@ -130,7 +133,7 @@ def asked_for(node: Any) -> set[str]:
 
 
 def build_task(config: Config) -> Task:
-    task: Task = build({k: v for k, v in config["task"].items() if k != "budget"})
+    task: Task = build(task_node(config))
     return task
 
 
@@ -326,7 +329,10 @@ def stage_description(config: Config, stage: Config, fingerprint: str) -> dict[s
             for field in fields(settings)
             if field.name not in unimportant and getattr(settings, field.name) != field.default
         },
-        "networks": {n: network_node(config, n, stage) for n in stage_networks(config, stage)},
+        "networks": renamed(
+            {n: network_node(config, n, stage) for n in stage_networks(config, stage)},
+            checkpoint_hashes(config),
+        ),
         "data": fingerprint,
         "decoding": config["decoding"],
     }
@@ -387,8 +393,7 @@ def planned_keys(config: Config) -> dict[str, str]:
     def prepare(*_: Any) -> Trainer:
         raise NotImplementedError("a stage that is planned only")
 
-    task = {name: value for name, value in config["task"].items() if name != "budget"}
-    data = json.dumps(task, sort_keys=True)
+    data = json.dumps(task_node(config), sort_keys=True)
     return stage_keys([_stage(config, name, data, prepare) for name in needed_stages(config)])
 
 
@@ -425,7 +430,7 @@ def _preparer(
             run = external_start(config, stage, name)
             if run is not None:
                 _initialise({"policy": network}, Path(run), task)
-        trained = set(starts)
+        trained = {*starts, *(name for name, network in networks.items() if network.trained)}
         given = initialised(config, stage)
         if given:
             _initialise({n: networks[n] for n in given}, Path(config["init_from"]), task)
@@ -546,7 +551,7 @@ def check(config: Config) -> None:
             problems.add(f"task: no metric {name}; there are {', '.join(METRICS)}")
     if config["task"]["metric"] in DESCRIPTIVE:
         problems.add(f"task: no model can be selected by {config['task']['metric']}")
-    attempt("decoding", build_decoder, config)
+    decoder = attempt("decoding", build_decoder, config)
     attempt("reward", build_reward, config, {})
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
@@ -564,6 +569,12 @@ def check(config: Config) -> None:
             for name, node in config["model"].items()
             if is_object(node)
         }
+        policy = networks.get("policy")
+        if policy and decoder and decoder.max_length > (policy.longest or decoder.max_length):
+            problems.add(
+                f"decoding.max_length={decoder.max_length}: model.policy writes at most "
+                f"{policy.longest} tokens"
+            )
         for name, stage in needed_stages(config).items():
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)

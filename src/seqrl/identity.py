@@ -71,8 +71,8 @@ def needed_stages(config: Config) -> Config:
 def identity(config: Config) -> str:
     """Eight hexadecimal digits of everything that decides a run's result but its seeds.
 
-    The contents of `task.data_dir` and of `init_from` count, not where they are, and code of
-    the user's own.
+    The contents of `task.data_dir`, of `init_from` and of a checkpoint's folder count, not where
+    they are, and code of the user's own.
     """
     relevant = {k: v for k, v in config.items() if k not in IRRELEVANT}
     relevant["trainer"] = {k: v for k, v in config["trainer"].items() if k not in SPECTATORS}
@@ -82,13 +82,14 @@ def identity(config: Config) -> str:
     }
     relevant["algorithm"] = config["algorithm"] | {"stages": stages}
     relevant["task"] = _placeless(config["task"])
+    relevant["model"] = renamed(config["model"], checkpoint_hashes(config))
     runs = {
         run: file_hash(weights_file(run))
         for stage in needed_stages(config).values()
         for network in stage["from"] or {}
         if (run := external_start(config, stage, network)) is not None
     }
-    relevant["algorithm"] = _renamed(relevant["algorithm"], runs)
+    relevant["algorithm"] = renamed(relevant["algorithm"], runs)
     relevant["code"] = foreign_code(config)
     if config["init_from"] is not None:
         relevant["init_from"] = file_hash(weights_file(config["init_from"]))
@@ -97,11 +98,19 @@ def identity(config: Config) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+def renamed(node: Any, names: Mapping[str, str]) -> Any:
     """The node with some of its texts replaced."""
     if isinstance(node, dict):
-        return {key: _renamed(value, names) for key, value in node.items()}
+        return {key: renamed(value, names) for key, value in node.items()}
     return names.get(node, node) if isinstance(node, str) else node
+
+
+def checkpoint_hashes(config: Config) -> dict[str, str]:
+    """By folder, the hash of the checkpoint there that the model starts from, if it does."""
+    folder = config["model"].get("checkpoint")
+    if folder is None or not Path(folder).expanduser().is_dir():
+        return {}
+    return {folder: files_hash(Path(folder).expanduser())}
 
 
 def _placeless(node: Config) -> Config:
@@ -112,6 +121,16 @@ def _placeless(node: Config) -> Config:
         else ("" if str(k).endswith("_dir") and v is not None else v)
         for k, v in node.items()
     }
+
+
+def task_node(config: Config) -> Config:
+    """What the task is built of; a model that has tokenizers of its own replaces the task's."""
+    task = {name: value for name, value in config["task"].items() if name != "budget"}
+    own = config["model"].get("tokenizers")
+    if own is None:
+        return task
+    tokenizers = {f"{side}_tokenizer": node for side, node in own.items()}
+    return {**task, **tokenizers, "source_eos": False}
 
 
 def run_folder(config: Config) -> Path:

@@ -25,13 +25,19 @@ class Specials:
     """Ids of the special symbols of one vocabulary (each side has its own).
 
     `bos` starts a decoder's input; a source vocabulary may have neither `bos` nor `eos`,
-    which is then -1, an id that no token has.
+    which is then -1, an id that no token has. `bos` may be `pad`, as in checkpoints whose
+    decoders start with padding.
     """
 
     pad: int
     unk: int
     bos: int = -1
     eos: int = -1
+
+    @property
+    def no_actions(self) -> tuple[int, ...]:
+        """What no output may hold, ascending: padding and BOS."""
+        return tuple(sorted({self.pad, self.bos}))
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class LabelSmoothing(MLE):
         super().__init__(policy=policy)
         self.epsilon = epsilon
         masses = counts.tokens.clone() if prior == "unigram" else torch.ones_like(counts.tokens)
-        masses[policy.specials.pad] = masses[policy.specials.bos] = 0.0
+        masses[list(policy.specials.no_actions)] = 0.0
         self.prior = (masses / masses.sum()).to(next(policy.parameters()).device)
 
     def terms(self, scored: Scored, batch: Batch) -> Tensor:

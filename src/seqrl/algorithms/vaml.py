@@ -224,7 +224,8 @@ class VAML(RAML):
 
 def actions(values: Tensor, batch: Batch) -> Tensor:
     """Values [P, V - 2] of the words that are actions: all but padding and BOS."""
-    words = torch.arange(values.shape[-1] - 2, device=values.device)
-    for barred in sorted((batch.specials.pad, batch.specials.bos)):
+    specials = batch.specials.no_actions
+    words = torch.arange(values.shape[-1] - len(specials), device=values.device)
+    for barred in specials:
         words = words + (words >= barred)
     return values.index_select(-1, words)

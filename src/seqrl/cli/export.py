@@ -65,10 +65,12 @@ def _save(output: Path, run: Run, model: Model) -> None:
     from seqrl.evaluation.export import save_exported
 
     config = model.config
+    described = made(config["model"]["policy"], ("reads",))
+    described["arguments"] = model.policy.arguments(described["arguments"])
     save_exported(
         output,
         policy=model.policy,
-        model=made(config["model"]["policy"], ("reads",)),
+        model=described,
         decoding=made(config["decoding"], ()),
         task=model.task,
         detokenize=detokenizer(config["task"]["detokenize"]),

@@ -17,6 +17,7 @@ from seqrl.data.text import SPLITS, existing_folder, read_parallel
 HUB = "bentrevett/multi30k"
 FILES = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
 SUFFIX = {"tok": ".lc.norm.tok", "raw": ""}
+VARIANTS = (*SUFFIX, "natural")
 LANGUAGES = ("de", "en")
 EXPECTED = {"train": 29_000, "dev": 1_014, "test": 1_000}
 
@@ -36,20 +37,21 @@ def multi30k(
               loads natural text from the hub
     variant   `tok`: the released tokenised files, with natural references where the folder
               `raw` stands beside; `raw`: natural text, tokenised here, which differs from
-              the released files in about one line of a thousand
+              the released files in about one line of a thousand; `natural`: natural text as
+              it is, for tokenizers that want it so
     path      of the data set on the hub, or a folder that `datasets` can load
 
     Raises CorpusError listing everything that is wrong.
     """
-    if variant not in SUFFIX:
-        raise ValueError(f"variant must be one of {', '.join(SUFFIX)}, not {variant!r}")
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant!r}")
     where = path if data_dir is None else existing_folder(data_dir)
     problems = Problems(f"Multi30k in {where}")
     languages = (source, target)
     corpus = {
         split: _from_files(where, FILES[split], variant, languages, problems)
         if isinstance(where, Path)
-        else _from_hub(where, SPLIT_NAMES[split], languages, problems)
+        else _from_hub(where, SPLIT_NAMES[split], variant, languages, problems)
         for split in splits
     }
     problems.check()
@@ -80,23 +82,27 @@ def prepare(output: Path, *, path: str = HUB) -> dict[str, int]:
 def _from_files(
     folder: Path, stem: str, variant: str, languages: tuple[str, str], problems: Problems
 ) -> list[Example]:
-    inner = folder / variant if (folder / variant).is_dir() else folder
-    source, target = (inner / f"{stem}{SUFFIX[variant]}.{language}" for language in languages)
-    if variant == "raw":
-        return read_parallel(source, target, None, _preparing(languages), problems)
+    files = "tok" if variant == "tok" else "raw"
+    inner = folder / files if (folder / files).is_dir() else folder
+    source, target = (inner / f"{stem}{SUFFIX[files]}.{language}" for language in languages)
+    if variant != "tok":
+        return read_parallel(source, target, None, _preparing(variant, languages), problems)
     raw = inner.parent / "raw" / f"{stem}.{languages[1]}"
     given = Assembly(Preparation(), Preparation())
     return read_parallel(source, target, raw, given, problems)
 
 
 def _from_hub(
-    path: str, split: str, languages: tuple[str, str], problems: Problems
+    path: str, split: str, variant: str, languages: tuple[str, str], problems: Problems
 ) -> list[Example]:
     rows = rows_of(load(path, split), *languages, f"{path} {split}", problems)
-    return _preparing(languages)(rows, f"{path} {split}", problems)
+    return _preparing(variant, languages)(rows, f"{path} {split}", problems)
 
 
-def _preparing(languages: tuple[str, str]) -> Assembly:
+def _preparing(variant: str, languages: tuple[str, str]) -> Assembly:
+    """What is done to natural text."""
+    if variant == "natural":
+        return Assembly(Preparation(), Preparation(), natural=True)
     source, target = map(_preparation, languages)
     return Assembly(source, target, natural=True)
 

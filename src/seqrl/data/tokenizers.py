@@ -6,8 +6,11 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from io import BytesIO
+from os.path import expanduser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 from seqrl.data.corpus import CorpusError
@@ -18,6 +21,13 @@ from seqrl.types import Specials
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
 SOURCE_SPECIALS = (PAD, UNK)
 TARGET_SPECIALS = (PAD, UNK, BOS, EOS)
+FILES = "files"
+"""The folder of what a tokenizer of another library consists of."""
+_SETTINGS = "tokenizer_config.json"
+_PLACES = ("is_local", "local_files_only", "name_or_path")
+"""What `transformers` notes of where a tokenizer came from."""
+_UNLIMITED = 1 << 30
+"""More tokens than any text has."""
 _BLANK = "\u2581"
 """What SentencePiece has in the place of a blank."""
 
@@ -116,6 +126,7 @@ class Tokenizer(ABC):
             WordTokenizer,
             CharacterTokenizer,
             SentencePieceTokenizer,
+            PretrainedTokenizer,
         )
         kind = next((kind for kind in kinds if kind.kind == state["kind"]), None)
         if kind is None:
@@ -126,14 +137,18 @@ class Tokenizer(ABC):
         return tokenizer
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json`, and `tokenizer.model` where there is a model."""
+        """Write `tokenizer.json`, and `tokenizer.model` or a folder of files where it has them."""
         folder.mkdir(parents=True, exist_ok=True)
         state = self.state()
         model = state.pop("model", None)
         if model is not None:
             write_whole(folder / "tokenizer.model", model)
+        _write(folder / FILES, state.pop("files", {}))
         text = json.dumps(state, ensure_ascii=False, indent=0)
         write_whole(folder / "tokenizer.json", text.encode())
+
+    def publish(self, folder: Path) -> None:
+        """Write the tokenizer as the library that it comes from reads it, if there is one."""
 
     @staticmethod
     def load(folder: Path) -> Tokenizer:
@@ -142,6 +157,8 @@ class Tokenizer(ABC):
         model = folder / "tokenizer.model"
         if model.exists():
             state["model"] = model.read_bytes()
+        if (folder / FILES).is_dir():
+            state["files"] = _contents(folder / FILES)
         return Tokenizer.from_state(state)
 
 
@@ -323,3 +340,164 @@ class SentencePieceTokenizer(Tokenizer):
         tokenizer = cls(vocabulary_size=size, model_type=state["model_type"])
         tokenizer._load(state["model"])
         return tokenizer
+
+
+class PretrainedTokenizer(Tokenizer):
+    """One side of the tokenizer that belongs to a checkpoint of the `transformers` library.
+
+    checkpoint  its name on the Hugging Face hub, or its folder
+    side        `source`, whose ids are what the checkpoint's encoder reads, its special tokens
+                among them; or `target`, whose ids have none
+    revision    of a name on the hub: branch, tag or commit
+    prefix      what every source begins with
+    max_tokens  longer texts are cut to so many ids, special ones and EOS included; None: as many
+                as the checkpoint reads
+
+    Nothing is learned. BOS is the checkpoint's own where it has one that does not end texts too,
+    else padding: no text holds either.
+    """
+
+    kind = "pretrained"
+    sides = ("source", "target")
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str | None,
+        side: str,
+        revision: str | None = None,
+        prefix: str = "",
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__()
+        require(side in self.sides, f"side must be source or target, not {side!r}")
+        require(
+            max_tokens is None or max_tokens >= 2, f"max_tokens must be at least 2, not {max_tokens}"
+        )
+        require(bool(checkpoint), "checkpoint must be a name on the hub or a folder")
+        self.checkpoint = str(checkpoint)
+        self.side = side
+        self.revision = revision
+        self.prefix = prefix
+        self.max_tokens = max_tokens
+        self._names = TARGET_SPECIALS
+
+    def publish(self, folder: Path) -> None:
+        _write(folder, self._files)
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        """The files that `transformers` makes the tokenizer of; they do not say where it was."""
+        library = _library()
+        try:
+            tokenizer = library.AutoTokenizer.from_pretrained(
+                expanduser(self.checkpoint), revision=self.revision or "main"
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise CorpusError(
+                f"the tokenizer of {self.checkpoint} cannot be read: {str(error).splitlines()[0]}"
+            ) from None
+        with TemporaryDirectory() as scratch:
+            tokenizer.save_pretrained(scratch)
+            files = _contents(Path(scratch))
+        described = json.loads(files[_SETTINGS])
+        own = {name: value for name, value in described.items() if name not in _PLACES}
+        return files | {_SETTINGS: json.dumps(own, ensure_ascii=False, indent=0).encode()}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        library = _library()
+        with TemporaryDirectory() as scratch:
+            _write(Path(scratch), self._files)
+            tokenizer = library.AutoTokenizer.from_pretrained(scratch, split_special_tokens=True)
+        if getattr(tokenizer, "separate_vocabs", False):
+            raise CorpusError(f"{self.checkpoint} has a vocabulary for each side: not supported")
+        if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
+            raise CorpusError(f"the tokenizer of {self.checkpoint} has no padding or no EOS")
+        return tokenizer
+
+    @cached_property
+    def _specials(self) -> Specials:
+        known = self._tokenizer
+        pad, eos, bos, unk = (
+            known.pad_token_id,
+            known.eos_token_id,
+            known.bos_token_id,
+            known.unk_token_id,
+        )
+        return Specials(
+            pad=pad,
+            unk=pad if unk is None else unk,
+            bos=pad if bos is None or bos == eos else bos,
+            eos=eos,
+        )
+
+    @property
+    def specials(self) -> Specials:
+        return self._specials
+
+    def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
+        raise CorpusError("the tokenizer of a checkpoint learns nothing")
+
+    def __len__(self) -> int:
+        return len(self._tokenizer)
+
+    def encode(self, text: str) -> list[int]:
+        most = self.max_tokens or min(self._tokenizer.model_max_length, _UNLIMITED)
+        if self.side == "source":
+            found: list[int] = self._tokenizer(
+                self.prefix + text, truncation=True, max_length=most
+            ).input_ids
+            return self._words(found, barred=(self.specials.pad,))
+        found = self._tokenizer(text_target=text, add_special_tokens=False).input_ids
+        special = self.specials
+        return self._words(found[: most - 1], barred=(special.pad, special.bos, special.eos))
+
+    def _words(self, ids: Sequence[int], barred: tuple[int, ...]) -> list[int]:
+        """The ids, unknown where a text holds the name of a barred token that is a piece too."""
+        unk = self.specials.unk
+        return [unk if i in barred else i for i in ids]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        found: list[str] = self._tokenizer.convert_ids_to_tokens([int(i) for i in ids])
+        return found
+
+    def _join(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
+        return text
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return {
+            "side": self.side,
+            "prefix": self.prefix,
+            "max_tokens": self.max_tokens,
+            "files": dict(self._files),
+        }
+
+    @classmethod
+    def _restored(cls, state: Mapping[str, Any]) -> Self:
+        options = {name: state[name] for name in ("side", "prefix", "max_tokens")}
+        tokenizer = cls(checkpoint="a saved tokenizer", **options)
+        tokenizer.__dict__["_files"] = dict(state["files"])
+        return tokenizer
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / name, content)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _library() -> Any:
+    """The `transformers` library; CorpusError where it is not installed."""
+    try:
+        import transformers
+    except ImportError:
+        raise CorpusError(
+            "the tokenizer of a checkpoint needs transformers: pip install 'seqrl[hf]'"
+        ) from None
+    return transformers

@@ -4,6 +4,7 @@ model.safetensors   the policy's weights, tied ones once
 model.yaml          the classes of policy and decoder with their arguments, and where the
                     model comes from
 tokenizers/         of both sides
+transformers/       of a policy that came from there, what that library loads
 
 model = load_exported(Path("export"))
 model.generate(["ein hund ."])
@@ -32,6 +33,7 @@ from seqrl.types import Specials
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION, TOKENIZERS = "model.safetensors", "model.yaml", "tokenizers"
+TRANSFORMERS = "transformers"
 PACKAGE = "seqrl."
 
 
@@ -121,6 +123,8 @@ def save_exported(
     with new_folder(folder) as scratch:
         write_whole(scratch / WEIGHTS, save(weights))
         task.save(scratch / TOKENIZERS)
+        policy.publish(scratch / TRANSFORMERS)
+        target.publish(scratch / TRANSFORMERS)
         text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
         write_whole(scratch / DESCRIPTION, text.encode())
 

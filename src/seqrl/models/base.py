@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
     specials: Specials
     target_size: int  # V
     feature_size: int  # H
+    longest: int | None = None  # tokens that it can write; none: any number
+    trained: bool = False  # whether its first weights have learned something
 
     @abstractmethod
     def encode(self, source: Tensor, mask: Tensor) -> MemoryT:
@@ -62,6 +65,16 @@ class Policy(nn.Module, ABC, Generic[MemoryT, StateT]):
     @abstractmethod
     def step(self, memory: MemoryT, state: StateT, token: Tensor) -> tuple[Tensor, StateT]:
         """Logits [N, V] after reading `token` [N], and the next state."""
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments that make a network like this one anew, of those that made it.
+
+        They name nothing outside it; sizes and special ids are left out.
+        """
+        return dict(given)
+
+    def publish(self, folder: Path) -> None:
+        """Write the network as the library that it comes from reads it, if there is one."""
 
     def log_probs(
         self, features: Tensor, words: Tensor, entropies: bool = False

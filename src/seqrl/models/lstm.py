@@ -167,7 +167,7 @@ class LSTM(Projected[LSTMMemory, LSTMState]):
         )
         self.attention = Attention(hidden, attention)
         self.combine = nn.Linear(2 * hidden, hidden, bias=attention_bias)
-        barred = [specials.pad, specials.bos] if bar_specials else []
+        barred = list(specials.no_actions) if bar_specials else []
         self.output = Projection(hidden, target_size, barred)
         self.dropout = Dropout(dropout)
         for parameter in self.parameters():

@@ -249,7 +249,7 @@ class Transformer(Projected[TransformerMemory, TransformerState]):
             DecoderLayer(hidden, inner, heads, dropout) for _ in range(layers)
         )
         self.decoder_norm = nn.LayerNorm(hidden)
-        barred = [specials.pad, specials.bos] if bar_specials else []
+        barred = list(specials.no_actions) if bar_specials else []
         self.output = Projection(hidden, target_size, barred)
         self.dropout = Dropout(dropout)
         if tied is not None:

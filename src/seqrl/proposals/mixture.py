@@ -120,7 +120,7 @@ class TokenMixture(Proposal):
             greatest = gains.amax(1, keepdim=True)
             changes = gains / torch.where(greatest > 0, greatest, 1.0)
         logits = changes / self.temperature
-        logits[:, [specials.pad, specials.bos]] = float("-inf")
+        logits[:, list(specials.no_actions)] = float("-inf")
         return logits
 
 

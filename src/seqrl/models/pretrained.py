@@ -1,0 +1,288 @@
+"""Encoder-decoders of the `transformers` library (Marian, T5, BART, ...) behind our contract.
+
+The library's encoder, decoder and projection are called one by one, and its keys and values kept
+as plain tensors: rollouts, searches and algorithms are ours, as for every other network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os.path import expanduser
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqrl.models.base import Policy
+from seqrl.models.projection import BARRED
+from seqrl.ranges import require
+from seqrl.types import Specials, token_places
+
+Pairs = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values [N, A, t, H / A] of every layer of the decoder."""
+
+RATES = ("dropout", "dropout_rate", "attention_dropout", "activation_dropout")
+"""What configurations call their rates of dropout; T5 has one, `dropout_rate`."""
+
+PROBES = ([3, 1, 2], [2, 3, 1])
+"""Tokens that a new network is tried with, of a source and of an output."""
+
+
+@dataclass(frozen=True)
+class PretrainedMemory:
+    """The encoded source of B sentences.
+
+    hidden [B, S, H], mask [B, S]; pairs of the decoder's attention to the source
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    pairs: Pairs
+
+    def select(self, rows: Tensor) -> PretrainedMemory:
+        return PretrainedMemory(self.hidden[rows], self.mask[rows], selected(self.pairs, rows))
+
+
+@dataclass(frozen=True)
+class PretrainedState:
+    """Pairs of the tokens that were read, the first ones' included; none before the first step."""
+
+    pairs: Pairs = ()
+
+    def select(self, rows: Tensor) -> PretrainedState:
+        return PretrainedState(selected(self.pairs, rows))
+
+
+def selected(pairs: Pairs, rows: Tensor) -> Pairs:
+    """The pairs of these rows."""
+    return tuple((keys[rows], values[rows]) for keys, values in pairs)
+
+
+class Pretrained(Policy[PretrainedMemory, PretrainedState]):
+    """A checkpoint that `AutoModelForSeq2SeqLM` loads, in float32.
+
+    checkpoint    its name on the Hugging Face hub, or its folder
+    revision      of a name on the hub: branch, tag or commit
+    dropout       all rates of dropout; None: the checkpoint's own
+    bar_specials  whether padding and BOS are no actions, as `suppress_tokens` makes them for
+                  the library's `generate`
+    architecture  in place of a checkpoint: the plain values of its configuration, `model_type`
+                  among them; weights are drawn
+    first         with it: the tokens that the decoder reads in place of BOS; None: the
+                  configuration's
+
+    Outputs start as the checkpoint was trained to start them: in place of BOS the decoder reads
+    `decoder_start_token_id` and, where there is one, `forced_bos_token_id`. LayerDrop is
+    turned off. ValueError for what cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_size: int,
+        target_size: int,
+        specials: Specials,
+        checkpoint: str | None = None,
+        revision: str | None = None,
+        dropout: float | None = None,
+        bar_specials: bool = True,
+        architecture: Mapping[str, Any] | None = None,
+        first: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        require(dropout is None or 0 <= dropout < 1, f"dropout must lie in [0, 1), not {dropout}")
+        require(
+            (checkpoint is None) is not (architecture is None),
+            "checkpoint must be a name on the hub or a folder: model.checkpoint=NAME",
+        )
+        config = configuration(checkpoint, revision, architecture)
+        if dropout is not None:
+            config.update({name: dropout for name in RATES if hasattr(config, name)})
+        self.model = made(config, checkpoint, revision)
+        for name in self.model._keys_to_ignore_on_save or ():  # Marian's sinusoids, which are given
+            self.model.get_parameter(name).requires_grad_(False)
+        head = self.model.get_output_embeddings()
+        sizes = self.model.get_input_embeddings().num_embeddings, head.out_features
+        require(
+            source_size <= sizes[0] and target_size <= sizes[1],
+            f"the tokenizer has {source_size} and {target_size} tokens, the checkpoint {sizes[0]} "
+            f"and {sizes[1]}: they do not belong together",
+        )
+        self.trained = checkpoint is not None
+        self.specials = specials
+        self.target_size = target_size
+        self.feature_size = head.in_features
+        barred = list(specials.no_actions) if bar_specials else []
+        starting = torch.tensor(first_tokens(self.model) if first is None else list(first))
+        self.register_buffer("barred", torch.tensor(barred, dtype=torch.long), persistent=False)
+        self.register_buffer("first", starting, persistent=False)
+        self._places = getattr(config, "max_position_embeddings", None)
+        self.longest = None if self._places is None else self._places - len(starting) + 1
+        rates = [float(getattr(config, name)) for name in RATES if hasattr(config, name)]
+        # the library has dropout that is no module: this one switches it, see `_network`
+        self.dropout = nn.Dropout(max(rates, default=0.0))
+        if not starting.is_meta:
+            self._check_parts()
+
+    barred: Tensor
+    first: Tensor
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {k: v for k, v in given.items() if k not in ("checkpoint", "revision")}
+        architecture = self.model.config.to_dict()
+        return {**kept, "architecture": architecture, "first": self.first.tolist()}
+
+    def publish(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+
+    def encode(self, source: Tensor, mask: Tensor) -> PretrainedMemory:
+        self._check_length(source.shape[1], "a source")
+        encoder = self._network().get_encoder()
+        hidden = encoder(input_ids=source, attention_mask=mask.long()).last_hidden_state
+        # the pairs do not depend on what is read: any token makes the decoder compute them
+        start = self.first[:1].expand(len(source), 1)
+        _, cache = self._read(PretrainedMemory(hidden, mask, ()), PretrainedState(), start)
+        return PretrainedMemory(hidden, mask, pairs_of(cache.cross_attention_cache))
+
+    def features(
+        self, memory: PretrainedMemory, inputs: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        tokens = self._started(inputs)
+        self._check_length(tokens.shape[1], "an output")
+        hidden, _ = self._read(memory, PretrainedState(), tokens)
+        hidden = hidden[:, len(self.first) - 1 :]
+        return hidden if mask is None else hidden.flatten(0, 1)[token_places(mask)]
+
+    def project(self, features: Tensor) -> Tensor:
+        logits = self.model.get_output_embeddings()(features)
+        bias = getattr(self.model, "final_logits_bias", None)
+        if bias is not None:
+            logits = logits + bias.squeeze(0)
+        logits = logits[..., : self.target_size]
+        return logits.index_fill(-1, self.barred, BARRED)
+
+    def start(self, memory: PretrainedMemory) -> PretrainedState:
+        return PretrainedState()
+
+    def step(
+        self, memory: PretrainedMemory, state: PretrainedState, token: Tensor
+    ) -> tuple[Tensor, PretrainedState]:
+        words = token.unsqueeze(1)
+        words = words if state.pairs else self._started(words)
+        known = state.pairs[0][0].shape[2] if state.pairs else 0
+        self._check_length(known + words.shape[1], "an output")
+        hidden, cache = self._read(memory, state, words)
+        return self.project(hidden[:, -1]), PretrainedState(pairs_of(cache.self_attention_cache))
+
+    def _started(self, inputs: Tensor) -> Tensor:
+        """Inputs [N, T] with the checkpoint's first tokens in place of BOS."""
+        return torch.cat([self.first.expand(len(inputs), -1), inputs[:, 1:]], dim=1)
+
+    def _read(
+        self, memory: PretrainedMemory, state: PretrainedState, tokens: Tensor
+    ) -> tuple[Tensor, Any]:
+        """What `project` reads, [N, T, H], at tokens [N, T] after the state's, and all pairs."""
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        network = self._network()
+        cache = EncoderDecoderCache(DynamicCache(state.pairs or None), DynamicCache(memory.pairs or None))
+        read = network.get_decoder()(
+            input_ids=tokens,
+            encoder_hidden_states=memory.hidden,
+            encoder_attention_mask=memory.mask.long(),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden = read.last_hidden_state
+        if getattr(network.config, "scale_decoder_outputs", False):  # T5, where tables are tied
+            hidden = hidden * network.config.d_model**-0.5
+        return hidden, read.past_key_values
+
+    def _network(self) -> Any:
+        """The library's model, in training mode where `dropout` is."""
+        if self.model.training is not self.dropout.training:
+            self.model.train(self.dropout.training)
+        return self.model
+
+    def _check_length(self, length: int, what: str) -> None:
+        if self._places is not None and length > self._places:
+            raise ValueError(
+                f"{what} has {length} tokens, the checkpoint reads {self._places}: "
+                "set model.max_tokens or decoding.max_length"
+            )
+
+    @torch.no_grad()
+    def _check_parts(self) -> None:
+        """ValueError where the parts, put together, are not the whole."""
+        training = self.training
+        self.eval()
+        source, inputs = (torch.tensor([probe]) for probe in PROBES)
+        found = self.logits(self.encode(source, torch.ones_like(source, dtype=torch.bool)), inputs)
+        tokens = self._started(inputs)
+        whole = self._network()(input_ids=source, decoder_input_ids=tokens).logits
+        self.train(training)
+        expected = whole[:, len(self.first) - 1 :, : self.target_size]
+        expected = expected.index_fill(-1, self.barred, BARRED)
+        require(
+            torch.allclose(found, expected, rtol=1e-3, atol=1e-3),
+            f"{type(self.model).__name__} is no encoder-decoder of a kind that is known here",
+        )
+
+
+def configuration(
+    checkpoint: str | None, revision: str | None, architecture: Mapping[str, Any] | None
+) -> Any:
+    """The library's configuration of a checkpoint or an architecture, without LayerDrop."""
+    try:
+        from transformers import AutoConfig
+    except ImportError:
+        raise ValueError("transformers is not installed: pip install 'seqrl[hf]'") from None
+    if checkpoint is None:
+        config = AutoConfig.for_model(**(architecture or {}))
+    else:
+        folder = Path(checkpoint).expanduser()
+        require(
+            folder.is_dir() or not checkpoint.startswith((".", "/", "~")),
+            f"checkpoint {checkpoint}: there is no such folder",
+        )
+        try:
+            config = AutoConfig.from_pretrained(expanduser(checkpoint), revision=revision or "main")
+        except (OSError, ValueError) as error:
+            known = f"{folder} has no config.json" if folder.is_dir() else str(error)
+            raise ValueError(f"checkpoint {checkpoint}: {known.splitlines()[0]}") from None
+    require(
+        bool(config.is_encoder_decoder),
+        f"checkpoint must be an encoder-decoder; {config.model_type} is none",
+    )
+    config.update({name: 0.0 for name in ("encoder_layerdrop", "decoder_layerdrop")})
+    return config
+
+
+def made(config: Any, checkpoint: str | None, revision: str | None) -> Any:
+    """The model with its weights; on the meta device, or without a checkpoint, without them."""
+    from transformers import AutoModelForSeq2SeqLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if checkpoint is None or torch.get_default_device().type == "meta":
+        return AutoModelForSeq2SeqLM.from_config(config)
+    return AutoModelForSeq2SeqLM.from_pretrained(
+        expanduser(checkpoint), config=config, revision=revision or "main", dtype=torch.float32
+    ).train()
+
+
+def first_tokens(model: Any) -> list[int]:
+    """The tokens that every output of the checkpoint starts with, before its own."""
+    settings = model.generation_config
+    start = settings.decoder_start_token_id
+    start = settings.bos_token_id if start is None else start
+    require(start is not None, "the checkpoint does not say what its decoder reads first")
+    forced = settings.forced_bos_token_id
+    return [start] if forced is None else [start, forced]
+
+
+def pairs_of(cache: Any) -> Pairs:
+    """The keys and values that a cache of the library holds."""
+    return tuple((layer.keys, layer.values) for layer in cache.layers)
