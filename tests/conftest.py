@@ -45,6 +45,17 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the `transformers` library for `tiny_data`, with random weights."""
+    pytest.importorskip("transformers")
+    from checkpoints import marian
+
+    sources, targets = ((tiny_data / f"train.{side}").read_text() for side in ("de", "en"))
+    folder = tmp_path_factory.mktemp("tiny-checkpoint") / "marian"
+    return marian(folder, sources.splitlines(), targets.splitlines())
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of `seqrl-train algorithm=erac`; copy it to change it."""
     outputs = tmp_path_factory.mktemp("tiny-run")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from seqrl.build import (
 )
 from seqrl.cli.configuration import conf_folder
 from seqrl.data.corpus import Example
+from seqrl.data.tokenizers import PretrainedTokenizer
 from seqrl.identity import (
     ConfigError,
     files_hash,
@@ -64,8 +67,45 @@ def test_every_task_builds_with_every_algorithm(task: str, algorithm: str) -> No
 
 @pytest.mark.parametrize("model", names("model"))
 @pytest.mark.parametrize("algorithm", names("algorithm"))
-def test_every_model_builds_with_every_algorithm(model: str, algorithm: str) -> None:
-    check(composed(f"model={model}", f"algorithm={algorithm}", "device=cpu"))
+def test_every_model_builds_with_every_algorithm(model: str, algorithm: str, request: Any) -> None:
+    own = []
+    if model == "pretrained":
+        folder = request.getfixturevalue("tiny_checkpoint")
+        own = [f"model.checkpoint={folder}", "decoding.max_length=64"]
+    check(composed(f"model={model}", f"algorithm={algorithm}", "device=cpu", *own))
+
+
+def test_a_checkpoint_must_be_named_and_long_enough(tiny_checkpoint: Path) -> None:
+    with pytest.raises(ConfigError, match="a name on the hub or a folder: model.checkpoint=NAME"):
+        check(composed("model=pretrained", "device=cpu"))
+    with pytest.raises(ConfigError, match="max_length=100: model.policy writes at most 64 tokens"):
+        check(composed("model=pretrained", "device=cpu", f"model.checkpoint={tiny_checkpoint}"))
+
+
+def test_a_model_with_tokenizers_of_its_own_replaces_the_tasks(tiny_checkpoint: Path) -> None:
+    chosen = ["model=pretrained", f"model.checkpoint={tiny_checkpoint}", "model.prefix='a b '"]
+    task = build_task(composed(*chosen, "task.source_eos=true"))
+    alone = PretrainedTokenizer(checkpoint=str(tiny_checkpoint), side="source")
+    assert task.source_tokenizer.encode("c d") == alone.encode("a b c d")
+    assert not task.source_eos  # the checkpoint's tokenizer sees to that
+    assert task.target_tokenizer.specials.bos == task.target_tokenizer.specials.pad
+
+
+def test_the_contents_of_a_checkpoint_count_and_not_its_place(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    def keys(folder: Path) -> tuple[str, Any]:
+        config = composed("model=pretrained", f"model.checkpoint={folder}")
+        (stage,) = needed_stages(config).values()
+        return identity(config), stage_description(config, stage, "data")
+
+    copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+    assert keys(copy) == keys(tiny_checkpoint)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"dropout": 0.5}))
+    found, before = keys(copy), keys(tiny_checkpoint)
+    assert found[0] != before[0]
+    assert found[1] != before[1]
 
 
 def test_settings_of_the_transformer_reach_its_networks() -> None:
@@ -92,7 +132,7 @@ def test_the_critic_of_vaml_is_barred_like_a_policy_whatever_the_model(model: st
         f"{group}={name}"
         for group in ("model", "reward", "decoding", "trainer", "tracker", "experiment")
         for name in names(group)
-        if name not in ("chrf", "mix")
+        if name not in ("chrf", "mix", "pretrained")
     ],
 )
 def test_every_other_choice_builds(override: str) -> None:

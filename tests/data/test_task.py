@@ -256,6 +256,10 @@ def test_prepare_multi30k_from_what_datasets_can_load(tmp_path, capsys, monkeypa
         {"path": str(folder)},
     ):
         assert multi30k(**settings) == {s: [expected] * 2 for s in ("train", "dev", "test")}
+    natural = Example("Ein „Hund“.", ("A dog.",), ("A dog.",))
+    for settings in ({"data_dir": output}, {"path": str(folder)}):
+        found = multi30k(**settings, variant="natural")
+        assert found == {s: [natural] * 2 for s in ("train", "dev", "test")}
     with pytest.raises(ValueError, match="variant"):
         multi30k(variant="cased")
 

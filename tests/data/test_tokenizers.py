@@ -1,15 +1,19 @@
 import io
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkpoints import CHECKPOINTS
 from seqrl.data.corpus import CorpusError
 from seqrl.data.tokenizers import (
     SOURCE_SPECIALS,
     TARGET_SPECIALS,
     CharacterTokenizer,
+    PretrainedTokenizer,
     SentencePieceTokenizer,
     Tokenizer,
     WordTokenizer,
@@ -154,3 +158,91 @@ def test_settings_are_checked():
         _ = WordTokenizer().specials
     with pytest.raises(ValueError, match="no tokenizer is called"):
         Tokenizer.from_state({"kind": "morse", "specials": []})
+
+
+GERMAN = ["der hund lief .", "die katze schlief", "das haus"]
+ENGLISH = ["the dog ran .", "the cat slept", "the house"]
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS)
+def checkpoint(request, tmp_path_factory):
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("checkpoint") / request.param
+    return CHECKPOINTS[request.param](folder, GERMAN, ENGLISH)
+
+
+def test_a_checkpoints_tokenizer_reads_and_writes_text(checkpoint):
+    from transformers import AutoTokenizer
+
+    known = AutoTokenizer.from_pretrained(checkpoint)
+    source, target = (
+        PretrainedTokenizer(checkpoint=str(checkpoint), side=side) for side in ("source", "target")
+    )
+    assert source.fitted
+    assert len(source) == len(target) == len(known)
+    special = target.specials
+    assert (special.pad, special.eos) == (known.pad_token_id, known.eos_token_id)
+    assert special.bos == (special.pad if known.bos_token_id is None else known.bos_token_id)
+    for german, english in zip(GERMAN, ENGLISH, strict=True):
+        assert source.encode(german) == known(german).input_ids
+        assert source.decode(source.encode(german)) == german
+        ids = target.encode(english)
+        assert not {special.pad, special.bos, special.eos} & set(ids)
+        assert target.decode([*ids, special.eos, special.pad, 5]) == english
+        assert target.decode([special.pad, *ids]) == english
+    assert source.encode("") == known("").input_ids
+    assert target.encode("") == []
+    assert source.tokens(source.encode("haus")) == known.convert_ids_to_tokens(
+        known("haus").input_ids
+    )
+
+
+def test_names_of_special_tokens_are_no_special_tokens(checkpoint):
+    text = "the </s> dog <pad> ran <s>"
+    target = PretrainedTokenizer(checkpoint=str(checkpoint), side="target")
+    special = target.specials
+    assert not {special.pad, special.bos, special.eos} & set(target.encode(text))
+    source = PretrainedTokenizer(checkpoint=str(checkpoint), side="source")
+    assert special.pad not in source.encode(text)
+
+
+def test_a_checkpoints_tokenizer_is_saved_whole_and_without_its_place(checkpoint, tmp_path):
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "moved"))
+    for side in ("source", "target"):
+        prefix = {"prefix": "so: "} if side == "source" else {}
+        own = PretrainedTokenizer(checkpoint=str(checkpoint), side=side, max_tokens=9, **prefix)
+        moved = PretrainedTokenizer(checkpoint=str(copy), side=side, max_tokens=9, **prefix)
+        assert moved.state() == own.state()
+        own.save(tmp_path / side)
+        loaded = Tokenizer.load(tmp_path / side)
+        assert loaded.state() == own.state()
+        for text in (GERMAN[0], "the </s> dog", ""):
+            assert loaded.encode(text) == own.encode(text)
+        assert loaded.specials == own.specials
+        assert len(loaded) == len(own)
+
+
+def test_sources_begin_with_the_prefix_and_texts_are_cut(checkpoint):
+    def made(side, **options):
+        return PretrainedTokenizer(checkpoint=str(checkpoint), side=side, **options)
+
+    text = "das haus . " * 40
+    whole = made("source").encode(GERMAN[0])
+    assert made("source", prefix="der ").encode("hund lief .") == whole
+    cut = made("source", max_tokens=6).encode(text)
+    assert len(cut) == 6
+    assert cut[-1] == made("source").specials.eos  # only words are left out
+    assert len(made("target", max_tokens=6).encode(text)) == 5  # EOS comes after
+    if made("source")._tokenizer.model_max_length == 64:
+        assert len(made("source").encode(text)) == 64
+        assert len(made("target").encode(text)) == 63
+
+
+def test_a_tokenizer_that_cannot_be_read_is_an_error_of_the_corpus(tmp_path):
+    pytest.importorskip("transformers")
+    with pytest.raises(CorpusError, match="the tokenizer of .* cannot be read"):
+        len(PretrainedTokenizer(checkpoint=str(tmp_path), side="source"))
+    with pytest.raises(ValueError, match="side must be source or target, not 'both'"):
+        PretrainedTokenizer(checkpoint="x", side="both")
+    with pytest.raises(ValueError, match="max_tokens must be at least 2"):
+        PretrainedTokenizer(checkpoint="x", side="source", max_tokens=1)

@@ -17,6 +17,7 @@ from seqrl.build import build_network, build_task, check, vocabularies
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import ConfigError, plain, run_folder
+from checkpoints import bart
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
 
@@ -38,8 +39,16 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
+SMALL = {
+    "lstm": ["model.hidden=8", "model.embedding=8"],
+    "transformer": ["model.hidden=8"],
+    "pretrained": ["model.critic.hidden=16"],
+}
+
+
 def configured(corpus: Path, outputs: Path, *overrides: str) -> dict[str, Any]:
     """The configuration of a tiny run: ten updates an epoch, dropout on."""
+    model = next((o.removeprefix("model=") for o in overrides if o.startswith("model=")), "lstm")
     settings = [
         "task=text",
         f"task.data_dir={corpus}",
@@ -51,8 +60,7 @@ def configured(corpus: Path, outputs: Path, *overrides: str) -> dict[str, Any]:
         "tracker=none",
         "decoding=greedy",
         "decoding.max_length=12",
-        "model.hidden=8",
-        *([] if "model=transformer" in overrides else ["model.embedding=8"]),
+        *SMALL[model],
         "trainer.max_epochs=2",
         "trainer.log_every=3",
         "trainer.save_every=4",
@@ -164,6 +172,25 @@ def test_a_stopped_run_continues_bit_for_bit(
     assert code == 0
     config = configured(corpus, tmp_path / "pieces", *overrides)
     stopped = train_in_pieces(config, pieces, monkeypatch)
+    same_weights(whole, stopped)
+    assert (whole / "metrics.jsonl").read_bytes() == (stopped / "metrics.jsonl").read_bytes()
+    assert (whole / "test.hyp.txt").read_bytes() == (stopped / "test.hyp.txt").read_bytes()
+
+
+def test_a_stopped_run_of_a_checkpoint_continues_bit_for_bit(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its dropout included, some of which is the library's."""
+    pytest.importorskip("transformers")
+    texts = [(corpus / f"train.{side}").read_text().splitlines() for side in ("de", "en")]
+    checkpoint = bart(tmp_path / "bart", *texts)
+    model = ["model=pretrained", f"model.checkpoint={checkpoint}", "model.policy.dropout=0.3"]
+    overrides = ["algorithm=erac", *model, "trainer.guards=null"]
+    monkeypatch.setattr(running, "Interruption", Never)
+    code, whole = train(configured(corpus, tmp_path / "whole", *overrides))
+    assert code == 0
+    config = configured(corpus, tmp_path / "pieces", *overrides)
+    stopped = train_in_pieces(config, [5, 29, 7], monkeypatch)
     same_weights(whole, stopped)
     assert (whole / "metrics.jsonl").read_bytes() == (stopped / "metrics.jsonl").read_bytes()
     assert (whole / "test.hyp.txt").read_bytes() == (stopped / "test.hyp.txt").read_bytes()
