@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the `transformers` library, with random weights and tokenizers of their own."""
+"""Tiny checkpoints of the `transformers` library: random weights, tokenizers of their own."""
 
 from __future__ import annotations
 
@@ -68,9 +68,8 @@ def marian(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path
 
 def t5(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
     """One SentencePiece vocabulary; the network has rows that no token has."""
-    from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
-
     from sentencepiece import SentencePieceProcessor
+    from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
     model = pieces([*sources, *targets], pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     known = SentencePieceProcessor(model_proto=model)

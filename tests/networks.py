@@ -31,17 +31,18 @@ SMALL = {
     "marian": {
         "d_model": 8, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 12,
         "decoder_ffn_dim": 12, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
-        "vocab_size": 11, "decoder_vocab_size": 11, "max_position_embeddings": 24,
+        "vocab_size": 11, "decoder_vocab_size": 11, "max_position_embeddings": 48,
         "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 3, "init_std": 0.7,
     },
     "t5": {
         "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 2, "num_heads": 2, "vocab_size": 11,
-        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 3, "initializer_factor": 2.0,
+        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 3,
+        "initializer_factor": 2.0,
     },
     "bart": {
         "d_model": 8, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 12,
         "decoder_ffn_dim": 12, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
-        "vocab_size": 11, "max_position_embeddings": 24, "init_std": 0.7,
+        "vocab_size": 11, "max_position_embeddings": 48, "init_std": 0.7,
         "decoder_start_token_id": 3, "bos_token_id": 2, "pad_token_id": 0, "eos_token_id": 3,
     },
 }  # fmt: skip
@@ -51,12 +52,14 @@ SMALL = {
 def pretrained(seed: int = 0, kind: str = "marian", **options: Any) -> Pretrained:
     """BART reads two tokens in place of BOS, as its checkpoints for summaries do."""
     torch.manual_seed(seed)
-    architecture = {"model_type": kind, **SMALL[kind]}
-    first = [3, 2] if kind == "bart" else None
-    return Pretrained(**(SIZES | {"architecture": architecture, "first": first} | options))
+    own = SIZES | {"first": [3, 2] if kind == "bart" else None} | options
+    words = max(own["source_size"], own["target_size"])
+    sizes = {name: words for name in SMALL[kind] if name.endswith("vocab_size")}
+    return Pretrained(**({"architecture": {"model_type": kind, **SMALL[kind], **sizes}} | own))
 
 
 Make = Callable[..., Policy[Any, Any]]
-NETWORKS: dict[str, Make] = {"lstm": lstm, "transformer": transformer} | {
-    kind: partial(pretrained, kind=kind) for kind in SMALL
-}
+NETWORKS: dict[str, Make] = {"lstm": lstm, "transformer": transformer}
+"""Our own."""
+
+EVERY_NETWORK = NETWORKS | {kind: partial(pretrained, kind=kind) for kind in SMALL}

@@ -23,7 +23,7 @@ import torch
 from updates import Ours, PeakMemory, configurations, give_back_freed_memory
 
 from seqrl.build import build_network, choose_device, vocabularies
-from seqrl.cli.running import keep_freed_memory
+from seqrl.cli.running import manage_memory
 from seqrl.types import Batch, Specials
 
 ROWS = {"mle": "MLE", "erac.critic": "ERAC's critic", "erac": "ERAC, joint"}
@@ -183,7 +183,7 @@ def main() -> None:
         if (row, what) != ("mle", "samples")  # it draws none
     ]
     memory = [measured(chosen.overrides, *one, device, 1).memory for one in every]
-    keep_freed_memory()  # as training does; what an update takes would not be seen any more
+    manage_memory()  # as training does; what an update takes would not be seen any more
     points = [measured(chosen.overrides, *one, device, chosen.repeats) for one in every]
     for point, taken in zip(points, memory, strict=True):
         point.memory = taken

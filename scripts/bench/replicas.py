@@ -23,7 +23,7 @@ from updates import SENTENCES, Ours, configurations, endless, trained
 
 from seqrl.build import build_network, build_task, choose_device, vocabularies
 from seqrl.cli.launchers import cores
-from seqrl.cli.running import keep_freed_memory
+from seqrl.cli.running import manage_memory
 from seqrl.identity import Config
 
 ROWS = ("mle", "erac.critic", "erac")
@@ -83,7 +83,7 @@ def replica(
 ) -> None:
     """One process: its updates a second from the moment at which all are ready."""
     torch.set_num_threads(threads)
-    keep_freed_memory()
+    manage_memory()
     device, task = choose_device(configs["mle"]["device"]), build_task(configs["mle"])
     policy = build_network(configs["mle"], "policy", vocabularies(task), 1 + number).to(device)
     usual = endless(task, device, SENTENCES, seed=number)

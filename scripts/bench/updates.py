@@ -32,7 +32,7 @@ from seqrl.build import (
     vocabularies,
 )
 from seqrl.cli.configuration import conf_folder
-from seqrl.cli.running import keep_freed_memory
+from seqrl.cli.running import manage_memory
 from seqrl.data.batching import Batches
 from seqrl.data.task import Task
 from seqrl.identity import Config, plain
@@ -201,7 +201,7 @@ def measure_updates(
                 one.update(batch, number)
             if number:  # the first one makes room for the optimizer too
                 found[row].memory = max(found[row].memory, peak.bytes)
-    keep_freed_memory()  # as training does; what an update takes is then seen no more
+    manage_memory()  # as training does; what an update takes is then seen no more
     for number, batch in enumerate(islice(batches, repeats + 1)):
         for row, one in rows.items():
             one.stopwatch.on = False

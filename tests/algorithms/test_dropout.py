@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from networks import NETWORKS, Make, lstm
+from networks import EVERY_NETWORK, Make, lstm
 from seqrl.algorithms.base import WeightedLikelihood, log_probs_of
 from seqrl.algorithms.erpo import ERPO
 from seqrl.algorithms.interpolation import Interpolation
@@ -29,9 +29,11 @@ from tabular import EOS, SIZE, batch_of
 BATCH = batch_of([(4, 5, 6, EOS), (5, EOS), (6, 6, EOS)])
 
 
-def network(make: Make = lstm, layers: int = 2) -> Policy[Any, Any]:
-    """Dropout between layers reaches the encoder's output, so that proposals could feel it."""
-    return make(source_size=9, target_size=SIZE, layers=layers, dropout=0.8).double()
+def network(make: Make = lstm, **options: int) -> Policy[Any, Any]:
+    """Dropout between two layers reaches the encoder's output, so that proposals could feel it."""
+    own = {"layers": 2} if make is lstm else {}
+    sizes = {"source_size": 9, "target_size": SIZE}
+    return make(**{**sizes, **own, "dropout": 0.8, **options}).double()
 
 
 def spg(policy: Policy[Any, Any]) -> WeightedLikelihood:
@@ -69,7 +71,7 @@ def scheduled_sampling(policy: Policy[Any, Any]) -> WeightedLikelihood:
     return MLE(policy=policy, proposal=ScheduledInputs(truth=Constant(value=0.1)))
 
 
-@pytest.mark.parametrize("kind", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("kind", EVERY_NETWORK.values(), ids=EVERY_NETWORK)
 @pytest.mark.parametrize("make", [spg, erpo, mrt, interpolation, scheduled_sampling])
 def test_proposals_without_dropout_do_not_feel_that_of_the_encoder(
     make: Callable[[Policy[Any, Any]], WeightedLikelihood], kind: Make

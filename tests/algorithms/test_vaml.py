@@ -13,12 +13,12 @@ from torch import Tensor
 from seqrl.algorithms.base import Algorithm
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
-from seqrl.algorithms.vaml import VAML, SoftQLearning
+from seqrl.algorithms.vaml import VAML, SoftQLearning, actions
 from seqrl.models.lstm import LSTM
 from seqrl.proposals.perturbation import NGramReplacement, TokenCorruption
 from seqrl.rewards.base import Reward
 from seqrl.rewards.bleu import BleuReward
-from seqrl.types import Batch, Clock, Trajectories
+from seqrl.types import Batch, Clock, Specials, Trajectories
 from tabular import (
     BARRED,
     BOS,
@@ -309,6 +309,15 @@ def test_the_penalty_is_on_the_spread_of_the_actions() -> None:
                 expected += (values - values.mean()).square().sum().item() / 3 / len(SEQUENCES)
     assert loss.item() - plain.item() == pytest.approx(0.7 * expected, abs=1e-9)
     assert not gradient[..., [PAD, BOS]].any()
+
+
+def test_padding_that_is_bos_too_is_left_out_once() -> None:
+    values = torch.arange(12.0).view(2, 6)
+    batch = batch_of(REFERENCES)
+    for specials, words in ((Specials(0, 1, 2, 3), [1, 3, 4, 5]), (Specials(5, 1, 5, 0), range(5))):
+        assert specials.no_actions == tuple(sorted({specials.pad, specials.bos}))
+        found = actions(values, replace(batch, specials=specials))
+        assert torch.equal(found, values[:, list(words)])
 
 
 def test_dev_losses_and_reported_numbers() -> None:

@@ -240,7 +240,7 @@ def test_sources_begin_with_the_prefix_and_texts_are_cut(checkpoint):
 
 def test_a_tokenizer_that_cannot_be_read_is_an_error_of_the_corpus(tmp_path):
     pytest.importorskip("transformers")
-    with pytest.raises(CorpusError, match="the tokenizer of .* cannot be read"):
+    with pytest.raises(CorpusError, match=r"the tokenizer of .* cannot be read"):
         len(PretrainedTokenizer(checkpoint=str(tmp_path), side="source"))
     with pytest.raises(ValueError, match="side must be source or target, not 'both'"):
         PretrainedTokenizer(checkpoint="x", side="both")

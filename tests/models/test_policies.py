@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks import NETWORKS, Make, lstm, transformer
+from networks import EVERY_NETWORK, NETWORKS, Make, lstm, transformer
 from seqrl.decoding.beam import beam_search
 from seqrl.decoding.decoder import Greedy
 from seqrl.decoding.rollout import Choose, greedy, rollout, sampler
@@ -24,17 +24,21 @@ from seqrl.training.checkpoint import load_weights, save_weights
 from seqrl.types import Batch
 from tabular import EOS, PAD, SPECIALS
 
-SHAPES: dict[str, Make] = {
-    f"lstm {attention} {'fed ' * fed}{layers}": partial(
-        lstm, attention=attention, input_feeding=fed, layers=layers
-    )
-    for attention, fed, layers in product(["dot", "mlp"], [False, True], [1, 2])
-} | {
-    f"transformer {heads} heads {layers}": partial(transformer, heads=heads, layers=layers)
-    for heads, layers in product([1, 4], [1, 2])
-} | {name: make for name, make in NETWORKS.items() if name not in ("lstm", "transformer")}
+SHAPES: dict[str, Make] = (
+    {
+        f"lstm {attention} {'fed ' * fed}{layers}": partial(
+            lstm, attention=attention, input_feeding=fed, layers=layers
+        )
+        for attention, fed, layers in product(["dot", "mlp"], [False, True], [1, 2])
+    }
+    | {
+        f"transformer {heads} heads {layers}": partial(transformer, heads=heads, layers=layers)
+        for heads, layers in product([1, 4], [1, 2])
+    }
+    | {name: make for name, make in EVERY_NETWORK.items() if name not in NETWORKS}
+)
 shapes = pytest.mark.parametrize("make", SHAPES.values(), ids=SHAPES)
-kinds = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+kinds = pytest.mark.parametrize("make", EVERY_NETWORK.values(), ids=EVERY_NETWORK)
 
 SOURCE = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 0, 0], [4, 0, 0, 0, 0]])
 INPUTS = torch.tensor([[2, 4, 5, 6], [2, 7, 7, 3], [2, 9, 3, 0]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks import NETWORKS, Make
+from networks import EVERY_NETWORK, Make
 from seqrl.algorithms.likelihood import MLE
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.proposals.decoded import Decoded
@@ -75,7 +75,7 @@ def test_an_output_that_is_cut_ends_all_the_same() -> None:
     assert drawn.cut.tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("make", EVERY_NETWORK.values(), ids=EVERY_NETWORK)
 def test_the_teacher_is_frozen_and_has_no_dropout(make: Make) -> None:
     teacher = make(source_size=9, target_size=SIZE, hidden=4, dropout=0.9)
     proposal = Decoded(teacher=teacher, decoder=Beam(size=2, max_length=6))

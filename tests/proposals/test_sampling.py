@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from networks import NETWORKS, Make
+from networks import EVERY_NETWORK, Make
 from seqrl.models.base import drops
 from seqrl.proposals.base import Reference
 from seqrl.proposals.sampling import Sampling
@@ -109,7 +109,7 @@ def test_a_split_batch_draws_what_the_whole_one_draws() -> None:
     assert rows_of(draw(proposal, policy, batch, seed=2).targets) != whole
 
 
-@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("make", EVERY_NETWORK.values(), ids=EVERY_NETWORK)
 @pytest.mark.parametrize("active", [False, True])
 def test_dropout_while_sampling_is_a_choice(active: bool, make: Make) -> None:
     policy = make(source_size=9, target_size=SIZE, dropout=0.5)

@@ -13,11 +13,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
+from checkpoints import bart
 from seqrl.build import build_network, build_task, check, vocabularies
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import ConfigError, plain, run_folder
-from checkpoints import bart
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
 

@@ -147,7 +147,7 @@ class Tokenizer(ABC):
         text = json.dumps(state, ensure_ascii=False, indent=0)
         write_whole(folder / "tokenizer.json", text.encode())
 
-    def publish(self, folder: Path) -> None:
+    def publish(self, folder: Path) -> None:  # noqa: B027 - most come from no library
         """Write the tokenizer as the library that it comes from reads it, if there is one."""
 
     @staticmethod
@@ -372,7 +372,8 @@ class PretrainedTokenizer(Tokenizer):
         super().__init__()
         require(side in self.sides, f"side must be source or target, not {side!r}")
         require(
-            max_tokens is None or max_tokens >= 2, f"max_tokens must be at least 2, not {max_tokens}"
+            max_tokens is None or max_tokens >= 2,
+            f"max_tokens must be at least 2, not {max_tokens}",
         )
         require(bool(checkpoint), "checkpoint must be a name on the hub or a folder")
         self.checkpoint = str(checkpoint)

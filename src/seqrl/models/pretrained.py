@@ -161,7 +161,8 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         if bias is not None:
             logits = logits + bias.squeeze(0)
         logits = logits[..., : self.target_size]
-        return logits.index_fill(-1, self.barred, BARRED)
+        barred: Tensor = logits.index_fill(-1, self.barred, BARRED)
+        return barred
 
     def start(self, memory: PretrainedMemory) -> PretrainedState:
         return PretrainedState()
@@ -187,7 +188,9 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         from transformers import DynamicCache, EncoderDecoderCache
 
         network = self._network()
-        cache = EncoderDecoderCache(DynamicCache(state.pairs or None), DynamicCache(memory.pairs or None))
+        cache = EncoderDecoderCache(
+            DynamicCache(state.pairs or None), DynamicCache(memory.pairs or None)
+        )
         read = network.get_decoder()(
             input_ids=tokens,
             encoder_hidden_states=memory.hidden,
@@ -256,7 +259,7 @@ def configuration(
         bool(config.is_encoder_decoder),
         f"checkpoint must be an encoder-decoder; {config.model_type} is none",
     )
-    config.update({name: 0.0 for name in ("encoder_layerdrop", "decoder_layerdrop")})
+    config.update(dict.fromkeys(("encoder_layerdrop", "decoder_layerdrop"), 0.0))
     return config
 
 

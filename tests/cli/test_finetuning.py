@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from seqrl.cli.configuration import conf_folder
 from seqrl.evaluation.export import load_exported
 from seqrl.tracking.metrics_log import read_metrics
 
@@ -22,6 +23,9 @@ RUN = [
     *("task.budget.actor.optimizers.policy.lr=0.01", "task.budget.actor.lr_schedule=null"),
     *("decoding=greedy", "decoding.max_length=16", "tracker=none", "device=cpu", "threads=1"),
 ]
+
+
+ALGORITHMS = sorted(path.stem for path in (conf_folder() / "algorithm").glob("*.yaml"))
 
 
 def command(name: str, *arguments: str, text: str | None = None) -> str:
@@ -84,6 +88,20 @@ def test_its_export_needs_neither_the_checkpoint_nor_seqrl(
         assert known.batch_decode(tokens, skip_special_tokens=True) == expected
     finally:
         hidden.rename(checkpoint)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_learns_from_it(
+    algorithm: str, checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """Padding is BOS there, which no network of our own has."""
+    own = [f"model.checkpoint={checkpoint}", f"task.data_dir={tiny_data}", f"outputs={tmp_path}"]
+    command("train", *RUN, *own, f"algorithm={algorithm}", "trainer.max_steps=2")
+    (folder,) = tmp_path.glob(f"text/{algorithm}/*/seed1")
+    records = [r for r in read_metrics(folder / "metrics.jsonl") if "train/grad_norm/policy" in r]
+    assert records
+    assert all(r["train/grad_norm/policy"] > 0 for r in records)
 
 
 def test_a_missing_checkpoint_is_one_message(run: Path, tmp_path: Path) -> None:
