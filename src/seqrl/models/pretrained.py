@@ -78,6 +78,9 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
     turned off. ValueError for what cannot be used.
     """
 
+    barred: Tensor
+    first: Tensor
+
     def __init__(
         self,
         *,
@@ -125,9 +128,6 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         self.dropout = nn.Dropout(max(rates, default=0.0))
         if not starting.is_meta:
             self._check_parts()
-
-    barred: Tensor
-    first: Tensor
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         kept = {k: v for k, v in given.items() if k not in ("checkpoint", "revision")}
