@@ -89,7 +89,7 @@ def bart(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
     from tokenizers import ByteLevelBPETokenizer
     from transformers import BartConfig, BartForConditionalGeneration, BartTokenizer
 
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    special = ["<s>", "<pad>", "</s>", "<unk>"]  # the tokenizer adds <mask>, as the last
     learned = ByteLevelBPETokenizer()
     learned.train_from_iterator(
         [*sources, *targets], vocab_size=300, special_tokens=special, show_progress=False

@@ -103,6 +103,8 @@ def test_the_contents_of_a_checkpoint_count_and_not_its_place(
 
     copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
     assert keys(copy) == keys(tiny_checkpoint)
+    (copy / "README.md").write_text("It is nobody's business.")
+    assert keys(copy) == keys(tiny_checkpoint)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"dropout": 0.5}))
     found, before = keys(copy), keys(tiny_checkpoint)

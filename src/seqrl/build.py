@@ -48,7 +48,7 @@ from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.schedules import Schedule
-from seqrl.tracking.run_folder import CONFIG
+from seqrl.tracking.run_folder import CONFIG, POLICY
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
@@ -262,12 +262,24 @@ def run_network(run: str, name: str) -> Config:
     ConfigError where there is no such run.
     """
     path = Path(run) / CONFIG
+    described = Path(run) / POLICY
+    if described.is_file():
+        return json.loads(described.read_text())  # type: ignore[no-any-return]
     try:
         return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
     except (OSError, KeyError):
         raise ConfigError(
             f"{name}={run}: neither a stage of this algorithm nor a run's folder"
         ) from None
+
+
+def described_policy(config: Config, task: Task) -> Config:
+    """The description of the policy that makes it anew from nothing outside the run."""
+    node = config["model"]["policy"]
+    with torch.device("meta"):
+        policy = build_network(config, "policy", vocabularies(task), 0)
+    named = {name: node[name] for name in ("_target_", "reads")}
+    return named | policy.arguments({k: v for k, v in node.items() if k not in named})
 
 
 def build_reward(config: Config, stage: Config, task: Task | None = None) -> Reward:

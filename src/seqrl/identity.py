@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from seqrl.reports.aggregate import IRRELEVANT, SPECTATORS
 from seqrl.training.store import Start
 
 Config = dict[str, Any]
+
+CHECKPOINT_FILES = (".json", ".safetensors", ".bin", ".model", ".spm", ".txt")
+"""What `transformers` reads of a checkpoint's folder."""
 
 
 class ConfigError(Exception):
@@ -106,11 +109,15 @@ def renamed(node: Any, names: Mapping[str, str]) -> Any:
 
 
 def checkpoint_hashes(config: Config) -> dict[str, str]:
-    """By folder, the hash of the checkpoint there that the model starts from, if it does."""
-    folder = config["model"].get("checkpoint")
-    if folder is None or not Path(folder).expanduser().is_dir():
-        return {}
-    return {folder: files_hash(Path(folder).expanduser())}
+    """By folder, the hash of the checkpoint there that a network starts from, if one does."""
+    nodes = [node for node in config["model"].values() if isinstance(node, dict)]
+    named = {node.get("checkpoint") for node in (config["model"], *nodes)}
+    folders = {name: Path(name).expanduser() for name in named if isinstance(name, str)}
+    return {
+        name: files_hash(folder, CHECKPOINT_FILES)
+        for name, folder in folders.items()
+        if folder.is_dir()
+    }
 
 
 def _placeless(node: Config) -> Config:
@@ -167,13 +174,17 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def files_hash(folder: Path) -> str:
+def files_hash(folder: Path, suffixes: Collection[str] | None = None) -> str:
     """Hash of the names and contents of the files in a folder and its folders.
 
     What a task prepared there from the other files is left out: it appears with the first run.
+
+    suffixes  only files that end so, in the folder itself; None: all
     """
     files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_file()]
     given = [path for path in files if path.parent != folder / PREPARED] or files
+    if suffixes is not None:
+        given = [path for path in files if path.parent == folder and path.suffix in suffixes]
     facts = [path.stat() for path in given]
     return _contents_hash(
         folder, tuple(given), tuple((fact.st_size, fact.st_mtime_ns, fact.st_ino) for fact in facts)

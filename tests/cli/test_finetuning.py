@@ -63,8 +63,12 @@ def test_what_the_checkpoint_can_do_is_measured_before_it_learns(run: Path) -> N
     assert last["dev/nll"] < 0.8 * first["dev/nll"]
 
 
-def test_it_is_evaluated_and_translates(run: Path, tiny_data: Path) -> None:
+def test_it_is_evaluated_and_translates(run: Path, checkpoint: Path, tiny_data: Path) -> None:
+    """Whatever has become of the checkpoint since."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"scale_embedding": True}))
     command("evaluate", str(run), "split=test")
+    (checkpoint / "config.json").write_text(json.dumps(config))
     expected = (run / "test.hyp.txt").read_text()
     assert (run / "evaluations" / "test.greedy.hyp.txt").read_text() == expected
     assert command("generate", str(run), text=(tiny_data / "test.de").read_text()) == expected

@@ -1,4 +1,7 @@
+import copy
 import io
+import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -118,14 +121,14 @@ def test_state_and_folder_restore_the_tokenizer(tokenizer, tmp_path):
     torch.save(tokenizer.state(), buffer)
     buffer.seek(0)
     tokenizer.save(tmp_path / "deep" / "er")
-    for copy in (
+    for restored in (
         Tokenizer.from_state(torch.load(buffer, weights_only=True)),
         Tokenizer.load(tmp_path / "deep" / "er"),
     ):
-        assert copy.specials == tokenizer.specials
-        assert len(copy) == len(tokenizer)
-        assert copy.encode("der hund lief ü") == tokenizer.encode("der hund lief ü")
-        assert copy.state() == tokenizer.state()
+        assert restored.specials == tokenizer.specials
+        assert len(restored) == len(tokenizer)
+        assert restored.encode("der hund lief ü") == tokenizer.encode("der hund lief ü")
+        assert restored.state() == tokenizer.state()
 
 
 def test_sentencepiece_is_deterministic_and_as_large_as_asked():
@@ -182,7 +185,7 @@ def test_a_checkpoints_tokenizer_reads_and_writes_text(checkpoint):
     assert len(source) == len(target) == len(known)
     special = target.specials
     assert (special.pad, special.eos) == (known.pad_token_id, known.eos_token_id)
-    assert special.bos == (special.pad if known.bos_token_id is None else known.bos_token_id)
+    assert special.bos == (0 if checkpoint.name == "bart" else special.pad)
     for german, english in zip(GERMAN, ENGLISH, strict=True):
         assert source.encode(german) == known(german).input_ids
         assert source.decode(source.encode(german)) == german
@@ -207,11 +210,11 @@ def test_names_of_special_tokens_are_no_special_tokens(checkpoint):
 
 
 def test_a_checkpoints_tokenizer_is_saved_whole_and_without_its_place(checkpoint, tmp_path):
-    copy = Path(shutil.copytree(checkpoint, tmp_path / "moved"))
+    moved_folder = Path(shutil.copytree(checkpoint, tmp_path / "moved"))
     for side in ("source", "target"):
         prefix = {"prefix": "so: "} if side == "source" else {}
         own = PretrainedTokenizer(checkpoint=str(checkpoint), side=side, max_tokens=9, **prefix)
-        moved = PretrainedTokenizer(checkpoint=str(copy), side=side, max_tokens=9, **prefix)
+        moved = PretrainedTokenizer(checkpoint=str(moved_folder), side=side, max_tokens=9, **prefix)
         assert moved.state() == own.state()
         own.save(tmp_path / side)
         loaded = Tokenizer.load(tmp_path / side)
@@ -232,10 +235,66 @@ def test_sources_begin_with_the_prefix_and_texts_are_cut(checkpoint):
     cut = made("source", max_tokens=6).encode(text)
     assert len(cut) == 6
     assert cut[-1] == made("source").specials.eos  # only words are left out
-    assert len(made("target", max_tokens=6).encode(text)) == 5  # EOS comes after
+    before = checkpoint.name == "bart"  # stands before targets, as before sources
+    assert len(made("target", max_tokens=6).encode(text)) == 5 - before  # EOS comes after
     if made("source")._tokenizer.model_max_length == 64:
         assert len(made("source").encode(text)) == 64
-        assert len(made("target").encode(text)) == 63
+        assert len(made("target").encode(text)) == 63 - before
+
+
+def test_tokens_that_the_network_has_no_row_for_are_unknown(checkpoint, tmp_path):
+    """The tokenizers of BARTs for summaries have a mask that their networks lack."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    rows = config["vocab_size"]
+    whole = len(PretrainedTokenizer(checkpoint=str(folder), side="target"))
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": whole - 1}))
+    if checkpoint.name == "t5":  # its rows outnumber its tokens; the last are no words
+        assert rows > whole
+    if checkpoint.name == "marian":  # whose last token is its padding
+        return
+    cut = PretrainedTokenizer(checkpoint=str(folder), side="target")
+    assert len(cut) == whole - 1
+    assert max(cut.encode("the <mask> dog <extra_id_0>")) < whole - 1
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 20}))
+    with pytest.raises(CorpusError, match="they do not belong together"):
+        len(PretrainedTokenizer(checkpoint=str(folder), side="target"))
+
+
+def test_texts_are_never_longer_than_the_network_reads(checkpoint, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 30}))
+    source, target = (
+        PretrainedTokenizer(checkpoint=str(folder), side=side, max_tokens=50)
+        for side in ("source", "target")
+    )
+    text = "das haus . the house . " * 20
+    assert len(source.encode(text)) == 30
+    inputs = len(target.encode(text)) + 1 + (checkpoint.name == "bart")  # EOS; BART's second BOS
+    assert inputs == 30
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(checkpoint, tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in ("config.json", "generation_config.json", "model.safetensors"):
+        shutil.copy(checkpoint / name, folder / name)
+    with pytest.raises(CorpusError, match=r"has no tokenizer|cannot be read"):
+        len(PretrainedTokenizer(checkpoint=str(folder), side="source"))
+
+
+def test_a_checkpoints_tokenizer_can_be_pickled_after_it_was_used(checkpoint):
+    tokenizer = PretrainedTokenizer(checkpoint=str(checkpoint), side="source")
+    ids = tokenizer.encode(GERMAN[0])
+    for other in (pickle.loads(pickle.dumps(tokenizer)), copy.deepcopy(tokenizer)):
+        assert other.encode(GERMAN[0]) == ids
+        assert other.state() == tokenizer.state()
+
+
+def test_half_a_character_is_no_text(checkpoint):
+    tokenizer = PretrainedTokenizer(checkpoint=str(checkpoint), side="target")
+    assert tokenizer.encode("the \ud800 dog") == tokenizer.encode("the ? dog")
 
 
 def test_a_tokenizer_that_cannot_be_read_is_an_error_of_the_corpus(tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from checkpoints import CHECKPOINTS
@@ -237,6 +240,52 @@ def test_all_rates_of_dropout_are_set(kind: str) -> None:
     model = Pretrained(**SIZES, architecture=architecture, dropout=0.5).train()
     assert model.dropout.p == 0.5
     assert not torch.equal(logits(), logits())
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", ["t5", "umt5", "mt5"])
+def test_the_scale_of_features_is_found(kind: str, tied: bool) -> None:
+    architecture = {**SMALL["t5"], "model_type": kind, "tie_word_embeddings": tied}
+    torch.manual_seed(0)
+    options = {"bar_specials": False, "first": [0]}
+    model = Pretrained(**SIZES, architecture=architecture, **options).eval()
+    source, inputs = torch.tensor([[5, 6, 7]]), torch.tensor([[0, 4, 5]])
+    found = model.logits(model.encode(source, source != 0), inputs)
+    expected = model.model(input_ids=source, decoder_input_ids=inputs).logits
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_without_a_forced_token_the_tokenizers_own_comes_first(tmp_path: Path) -> None:
+    """As in labels made with that tokenizer, which a fine-tuned checkpoint has learned from."""
+    folder = CHECKPOINTS["bart"](tmp_path / "bart", SOURCES, TARGETS)
+    settings = json.loads((folder / "generation_config.json").read_text())
+    settings.pop("forced_bos_token_id")
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    target = PretrainedTokenizer(checkpoint=str(folder), side="target")
+    assert loaded(folder, [target, target]).first.tolist() == [2, target.specials.bos] == [2, 0]
+
+
+def test_weights_that_are_not_there_are_not_drawn(folder: Path, sides: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    weights = load_file(copy / "model.safetensors")
+    kept = {k: v for k, v in weights.items() if "decoder" not in k}
+    assert 0 < len(kept) < len(weights)
+    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="its weights lack "):
+        loaded(copy, sides)
+    (copy / "model.safetensors").write_bytes(b"none")
+    with pytest.raises(ValueError, match=f"checkpoint {re.escape(str(copy))}: "):
+        loaded(copy, sides)
+
+
+def test_a_network_is_described_as_it_will_be(folder: Path, sides: Any, policy: Pretrained) -> None:
+    """Without its weights, on no device: settings of generation are read all the same."""
+    with torch.device("meta"):
+        described = loaded(folder, sides)
+    given = {"checkpoint": str(folder)}
+    assert described.arguments(given) == policy.arguments(given)
+    assert described.longest == policy.longest
+    assert str(folder) not in json.dumps(policy.arguments(given))
 
 
 def test_what_cannot_be_used_is_named(folder: Path, sides: Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from seqrl.build import (
     build_stages,
     build_task,
     choose_device,
+    described_policy,
     vocabularies,
 )
 from seqrl.cli.interruption import Interruption
@@ -34,7 +35,7 @@ from seqrl.reports.run_report import plot_curves
 from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
-from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, LOCK, RESULT, write_status
+from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, LOCK, POLICY, RESULT, write_status
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.pipeline import Pipeline
 from seqrl.training.results import evaluate_stages, stage_summaries
@@ -110,6 +111,9 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
     write_json_atomic(folder / ENVIRONMENT, environment_record())
     task = build_task(config)
     task.save(folder / "tokenizers")
+    described = described_policy(config, task)
+    if described != config["model"]["policy"]:
+        write_json_atomic(folder / POLICY, described)
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
     mirror = build_mirror(config, folder)
     pipeline = Pipeline(

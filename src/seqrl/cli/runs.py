@@ -245,6 +245,7 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         build_task,
         check_corpus,
         choose_device,
+        run_network,
         vocabularies,
     )
     from seqrl.identity import ConfigError
@@ -271,7 +272,12 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         task.load_tokenizers(run.folder / "tokenizers")
     except (OSError, ValueError, LookupError) as error:
         raise RunError(f"the tokenizers of {run.folder} cannot be read: {error}") from None
-    policy = build_network(config, "policy", vocabularies(task), 0)
+    model = config["model"] | {"policy": run_network(str(run.folder), "policy")}
+    config = {**config, "model": model}
+    try:
+        policy = build_network(config, "policy", vocabularies(task), 0)
+    except ValueError as error:
+        raise RunError(f"the policy of {run.folder}: {error}") from None
     _load_weights(policy, run, stage)
     return Model(stage, config, task, policy.to(device).eval(), decoder, device)
 

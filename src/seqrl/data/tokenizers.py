@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 from seqrl.data.corpus import CorpusError
 from seqrl.data.files import write_whole
+from seqrl.library import configuration, first_line, places
 from seqrl.ranges import require
 from seqrl.types import Specials
 
@@ -353,8 +354,9 @@ class PretrainedTokenizer(Tokenizer):
     max_tokens  longer texts are cut to so many ids, special ones and EOS included; None: as many
                 as the checkpoint reads
 
-    Nothing is learned. BOS is the checkpoint's own where it has one that does not end texts too,
-    else padding: no text holds either.
+    Nothing is learned. BOS is what the checkpoint's tokenizer puts before targets, or padding
+    where that is nothing: no text holds either. Tokens that the network has no row for, such as
+    the masks of some BARTs, are unknown.
     """
 
     kind = "pretrained"
@@ -394,16 +396,37 @@ class PretrainedTokenizer(Tokenizer):
             tokenizer = library.AutoTokenizer.from_pretrained(
                 expanduser(self.checkpoint), revision=self.revision or "main"
             )
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:  # of many kinds, where files are missing or others'
             raise CorpusError(
-                f"the tokenizer of {self.checkpoint} cannot be read: {str(error).splitlines()[0]}"
+                f"the tokenizer of {self.checkpoint} cannot be read: {first_line(error)}"
             ) from None
+        words = [w for w in tokenizer.get_vocab() if not (w[:1] == "<" and w[-1:] == ">")]
+        if len(words) <= 1:  # the library makes an empty one where there are no files
+            raise CorpusError(f"{self.checkpoint} has no tokenizer: save it beside the weights")
         with TemporaryDirectory() as scratch:
             tokenizer.save_pretrained(scratch)
             files = _contents(Path(scratch))
         described = json.loads(files[_SETTINGS])
         own = {name: value for name, value in described.items() if name not in _PLACES}
         return files | {_SETTINGS: json.dumps(own, ensure_ascii=False, indent=0).encode()}
+
+    @cached_property
+    def _limits(self) -> tuple[int, int]:
+        """V, and the most ids of a text with its special ones: what tokenizer and network allow."""
+        known = self._tokenizer
+        try:
+            config = configuration(self.checkpoint, self.revision)
+        except ValueError as error:
+            raise CorpusError(str(error)) from None
+        rows = getattr(config, "vocab_size", None) or len(known)
+        lost = [i for i in range(rows, len(known)) if i not in known.all_special_ids]
+        if lost:
+            raise CorpusError(
+                f"{self.checkpoint}: the tokenizer has {len(known)} tokens, the network {rows}; "
+                "they do not belong together"
+            )
+        asked = known.model_max_length if self.max_tokens is None else self.max_tokens
+        return min(rows, len(known)), min(asked, places(config, self.side) or asked, _UNLIMITED)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -418,20 +441,17 @@ class PretrainedTokenizer(Tokenizer):
         return tokenizer
 
     @cached_property
+    def _before(self) -> list[int]:
+        """What the tokenizer puts before targets."""
+        found: list[int] = self._tokenizer(text_target="").input_ids
+        return found[:-1] if found[-1:] == [self._tokenizer.eos_token_id] else found
+
+    @cached_property
     def _specials(self) -> Specials:
         known = self._tokenizer
-        pad, eos, bos, unk = (
-            known.pad_token_id,
-            known.eos_token_id,
-            known.bos_token_id,
-            known.unk_token_id,
-        )
-        return Specials(
-            pad=pad,
-            unk=pad if unk is None else unk,
-            bos=pad if bos is None or bos == eos else bos,
-            eos=eos,
-        )
+        pad, eos, unk = known.pad_token_id, known.eos_token_id, known.unk_token_id
+        bos = next((i for i in reversed(self._before) if i != eos), pad)
+        return Specials(pad=pad, unk=pad if unk is None else unk, bos=bos, eos=eos)
 
     @property
     def specials(self) -> Specials:
@@ -441,23 +461,26 @@ class PretrainedTokenizer(Tokenizer):
         raise CorpusError("the tokenizer of a checkpoint learns nothing")
 
     def __len__(self) -> int:
-        return len(self._tokenizer)
+        return self._limits[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what holds on to files that are gone."""
+        state = {**self.__dict__, "_files": self._files, "_limits": self._limits}
+        state.pop("_tokenizer", None)
+        return state
 
     def encode(self, text: str) -> list[int]:
-        most = self.max_tokens or min(self._tokenizer.model_max_length, _UNLIMITED)
-        if self.side == "source":
-            found: list[int] = self._tokenizer(
-                self.prefix + text, truncation=True, max_length=most
-            ).input_ids
-            return self._words(found, barred=(self.specials.pad,))
-        found = self._tokenizer(text_target=text, add_special_tokens=False).input_ids
+        size, most = self._limits
         special = self.specials
-        return self._words(found[: most - 1], barred=(special.pad, special.bos, special.eos))
-
-    def _words(self, ids: Sequence[int], barred: tuple[int, ...]) -> list[int]:
-        """The ids, unknown where a text holds the name of a barred token that is a piece too."""
-        unk = self.specials.unk
-        return [unk if i in barred else i for i in ids]
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+        if self.side == "source":
+            barred: tuple[int, ...] = (special.pad,)
+            found = self._tokenizer(self.prefix + text, truncation=True, max_length=most).input_ids
+        else:
+            barred = (special.pad, special.bos, special.eos)
+            found = self._tokenizer(text_target=text, add_special_tokens=False).input_ids
+            found = found[: most - len(self._before) - 1]
+        return [special.unk if i in barred or i >= size else i for i in found]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         found: list[str] = self._tokenizer.convert_ids_to_tokens([int(i) for i in ids])
@@ -472,6 +495,7 @@ class PretrainedTokenizer(Tokenizer):
             "side": self.side,
             "prefix": self.prefix,
             "max_tokens": self.max_tokens,
+            "limits": list(self._limits),
             "files": dict(self._files),
         }
 
@@ -480,6 +504,7 @@ class PretrainedTokenizer(Tokenizer):
         options = {name: state[name] for name in ("side", "prefix", "max_tokens")}
         tokenizer = cls(checkpoint="a saved tokenizer", **options)
         tokenizer.__dict__["_files"] = dict(state["files"])
+        tokenizer.__dict__["_limits"] = tuple(state["limits"])
         return tokenizer
 
 

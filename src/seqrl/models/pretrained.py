@@ -7,6 +7,7 @@ as plain tensors: rollouts, searches and algorithms are ours, as for every other
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os.path import expanduser
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqrl.library import SIDES, configuration, first_line, places
 from seqrl.models.base import Policy
 from seqrl.models.projection import BARRED
 from seqrl.ranges import require
@@ -74,8 +76,8 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
                   configuration's
 
     Outputs start as the checkpoint was trained to start them: in place of BOS the decoder reads
-    `decoder_start_token_id` and, where there is one, `forced_bos_token_id`. LayerDrop is
-    turned off. ValueError for what cannot be used.
+    `decoder_start_token_id` and then, where there is one, `forced_bos_token_id` or what its
+    tokenizer puts before targets. LayerDrop is turned off. ValueError for what cannot be used.
     """
 
     barred: Tensor
@@ -100,14 +102,15 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
             (checkpoint is None) is not (architecture is None),
             "checkpoint must be a name on the hub or a folder: model.checkpoint=NAME",
         )
-        config = configuration(checkpoint, revision, architecture)
+        config = encoder_decoder(checkpoint, revision, architecture)
         if dropout is not None:
             config.update({name: dropout for name in RATES if hasattr(config, name)})
         self.model = made(config, checkpoint, revision)
         for name in self.model._keys_to_ignore_on_save or ():  # Marian's sinusoids, which are given
             self.model.get_parameter(name).requires_grad_(False)
-        head = self.model.get_output_embeddings()
-        sizes = self.model.get_input_embeddings().num_embeddings, head.out_features
+        head, table = self.model.get_output_embeddings(), self.model.get_input_embeddings()
+        require(isinstance(head, nn.Linear), self._unknown())
+        sizes = table.num_embeddings, head.out_features
         require(
             source_size <= sizes[0] and target_size <= sizes[1],
             f"the tokenizer has {source_size} and {target_size} tokens, the checkpoint {sizes[0]} "
@@ -117,28 +120,31 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         self.specials = specials
         self.target_size = target_size
         self.feature_size = head.in_features
+        self.scale = 1.0
+        self._first = first_tokens(self.model, specials) if first is None else list(first)
         barred = list(specials.no_actions) if bar_specials else []
-        starting = torch.tensor(first_tokens(self.model) if first is None else list(first))
         self.register_buffer("barred", torch.tensor(barred, dtype=torch.long), persistent=False)
-        self.register_buffer("first", starting, persistent=False)
-        self._places = getattr(config, "max_position_embeddings", None)
-        self.longest = None if self._places is None else self._places - len(starting) + 1
+        self.register_buffer("first", torch.tensor(self._first), persistent=False)
+        self._places = {side: places(config, side) for side in SIDES}
+        written = self._places["target"]
+        self.longest = None if written is None else written - len(self._first) + 1
         rates = [float(getattr(config, name)) for name in RATES if hasattr(config, name)]
         # the library has dropout that is no module: this one switches it, see `_network`
         self.dropout = nn.Dropout(max(rates, default=0.0))
-        if not starting.is_meta:
-            self._check_parts()
+        if not self.first.is_meta:
+            self._find_scale()
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         kept = {k: v for k, v in given.items() if k not in ("checkpoint", "revision")}
         architecture = self.model.config.to_dict()
-        return {**kept, "architecture": architecture, "first": self.first.tolist()}
+        architecture.pop("_name_or_path", None)
+        return {**kept, "architecture": architecture, "first": list(self._first)}
 
     def publish(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
 
     def encode(self, source: Tensor, mask: Tensor) -> PretrainedMemory:
-        self._check_length(source.shape[1], "a source")
+        self._check_length(source.shape[1], "source")
         encoder = self._network().get_encoder()
         hidden = encoder(input_ids=source, attention_mask=mask.long()).last_hidden_state
         # the pairs do not depend on what is read: any token makes the decoder compute them
@@ -150,7 +156,7 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         self, memory: PretrainedMemory, inputs: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         tokens = self._started(inputs)
-        self._check_length(tokens.shape[1], "an output")
+        self._check_length(tokens.shape[1], "target")
         hidden, _ = self._read(memory, PretrainedState(), tokens)
         hidden = hidden[:, len(self.first) - 1 :]
         return hidden if mask is None else hidden.flatten(0, 1)[token_places(mask)]
@@ -173,7 +179,7 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         words = token.unsqueeze(1)
         words = words if state.pairs else self._started(words)
         known = state.pairs[0][0].shape[2] if state.pairs else 0
-        self._check_length(known + words.shape[1], "an output")
+        self._check_length(known + words.shape[1], "target")
         hidden, cache = self._read(memory, state, words)
         return self.project(hidden[:, -1]), PretrainedState(pairs_of(cache.self_attention_cache))
 
@@ -199,9 +205,7 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
             use_cache=True,
         )
         hidden = read.last_hidden_state
-        if getattr(network.config, "scale_decoder_outputs", False):  # T5, where tables are tied
-            hidden = hidden * network.config.d_model**-0.5
-        return hidden, read.past_key_values
+        return hidden if self.scale == 1 else hidden * self.scale, read.past_key_values
 
     def _network(self) -> Any:
         """The library's model, in training mode where `dropout` is."""
@@ -209,52 +213,56 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
             self.model.train(self.dropout.training)
         return self.model
 
-    def _check_length(self, length: int, what: str) -> None:
-        if self._places is not None and length > self._places:
+    def _check_length(self, length: int, side: str) -> None:
+        most = self._places[side]
+        if most is not None and length > most:
             raise ValueError(
-                f"{what} has {length} tokens, the checkpoint reads {self._places}: "
-                "set model.max_tokens or decoding.max_length"
+                f"{'a source' if side == 'source' else 'an output'} has {length} tokens, the "
+                f"checkpoint reads {most}: set model.max_tokens or decoding.max_length"
             )
 
     @torch.no_grad()
-    def _check_parts(self) -> None:
-        """ValueError where the parts, put together, are not the whole."""
+    def _find_scale(self) -> None:
+        """What the library multiplies features by: T5 where tables are tied, by 1 / sqrt(H).
+
+        ValueError where the parts, put together, are not the whole.
+        """
         training = self.training
         self.eval()
         source, inputs = (torch.tensor([probe]) for probe in PROBES)
-        found = self.logits(self.encode(source, torch.ones_like(source, dtype=torch.bool)), inputs)
         tokens = self._started(inputs)
-        whole = self._network()(input_ids=source, decoder_input_ids=tokens).logits
+        try:
+            whole = self._network()(input_ids=source, decoder_input_ids=tokens).logits
+            expected = whole[:, len(self.first) - 1 :, : self.target_size]
+            expected = expected.index_fill(-1, self.barred, BARRED)
+            memory = self.encode(source, torch.ones_like(source, dtype=torch.bool))
+            features = self.features(memory, inputs)
+        except (AttributeError, TypeError):
+            raise ValueError(self._unknown()) from None
+        scales = (1.0, self.feature_size**-0.5)
+        fits = [s for s in scales if _close(self.project(features * s), expected)]
+        require(bool(fits), self._unknown())
+        self.scale = next(iter(fits), 1.0)
         self.train(training)
-        expected = whole[:, len(self.first) - 1 :, : self.target_size]
-        expected = expected.index_fill(-1, self.barred, BARRED)
-        require(
-            torch.allclose(found, expected, rtol=1e-3, atol=1e-3),
-            f"{type(self.model).__name__} is no encoder-decoder of a kind that is known here",
-        )
+
+    def _unknown(self) -> str:
+        return f"{type(self.model).__name__} is no encoder-decoder of a kind that is known here"
 
 
-def configuration(
+def _close(found: Tensor, expected: Tensor) -> bool:
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def encoder_decoder(
     checkpoint: str | None, revision: str | None, architecture: Mapping[str, Any] | None
 ) -> Any:
     """The library's configuration of a checkpoint or an architecture, without LayerDrop."""
-    try:
-        from transformers import AutoConfig
-    except ImportError:
-        raise ValueError("transformers is not installed: pip install 'seqrl[hf]'") from None
-    if checkpoint is None:
-        config = AutoConfig.for_model(**(architecture or {}))
+    if checkpoint is not None:
+        config = configuration(checkpoint, revision)
     else:
-        folder = Path(checkpoint).expanduser()
-        require(
-            folder.is_dir() or not checkpoint.startswith((".", "/", "~")),
-            f"checkpoint {checkpoint}: there is no such folder",
-        )
-        try:
-            config = AutoConfig.from_pretrained(expanduser(checkpoint), revision=revision or "main")
-        except (OSError, ValueError) as error:
-            known = f"{folder} has no config.json" if folder.is_dir() else str(error)
-            raise ValueError(f"checkpoint {checkpoint}: {known.splitlines()[0]}") from None
+        from transformers import AutoConfig
+
+        config = AutoConfig.for_model(**(architecture or {}))
     require(
         bool(config.is_encoder_decoder),
         f"checkpoint must be an encoder-decoder; {config.model_type} is none",
@@ -265,24 +273,47 @@ def configuration(
 
 def made(config: Any, checkpoint: str | None, revision: str | None) -> Any:
     """The model with its weights; on the meta device, or without a checkpoint, without them."""
-    from transformers import AutoModelForSeq2SeqLM
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSeq2SeqLM, GenerationConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    if checkpoint is None or torch.get_default_device().type == "meta":
+    if checkpoint is None:
         return AutoModelForSeq2SeqLM.from_config(config)
-    return AutoModelForSeq2SeqLM.from_pretrained(
-        expanduser(checkpoint), config=config, revision=revision or "main", dtype=torch.float32
-    ).train()
+    place, revision = expanduser(checkpoint), revision or "main"
+    if torch.get_default_device().type == "meta":
+        model = AutoModelForSeq2SeqLM.from_config(config)
+        with suppress(OSError):  # older checkpoints have these settings in their configuration
+            model.generation_config = GenerationConfig.from_pretrained(place, revision=revision)
+        return model
+    try:
+        model, found = AutoModelForSeq2SeqLM.from_pretrained(
+            place,
+            config=config,
+            revision=revision,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"checkpoint {checkpoint}: {first_line(error)}") from None
+    missing = sorted(found["missing_keys"])
+    require(not missing, f"checkpoint {checkpoint}: its weights lack {', '.join(missing[:3])}")
+    return model.train()
 
 
-def first_tokens(model: Any) -> list[int]:
-    """The tokens that every output of the checkpoint starts with, before its own."""
+def first_tokens(model: Any, specials: Specials) -> list[int]:
+    """The tokens that every output of the checkpoint starts with, before its own.
+
+    After the decoder's first one there may be a second: the one that is forced, or else the
+    one that its tokenizer puts before targets.
+    """
     settings = model.generation_config
     start = settings.decoder_start_token_id
     start = settings.bos_token_id if start is None else start
     require(start is not None, "the checkpoint does not say what its decoder reads first")
     forced = settings.forced_bos_token_id
+    if forced is None and specials.bos not in (start, specials.pad):
+        forced = specials.bos
     return [start] if forced is None else [start, forced]
 
 

@@ -13,6 +13,8 @@ from seqrl.tracking.files import write_json_atomic
 
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 ENVIRONMENT, LOCK = "environment.json", ".lock"
+POLICY = "policy.json"
+"""What makes the policy anew, where the configuration names something outside the run."""
 
 
 @dataclass(frozen=True)
