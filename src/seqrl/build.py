@@ -574,7 +574,7 @@ def check(config: Config) -> None:
     if config["tracker"]["mode"] not in get_args(Mode):
         allowed = ", ".join(get_args(Mode))
         problems.add(f"tracker: mode must be one of {allowed}, not {config['tracker']['mode']}")
-    sizes = Vocabularies(8, 8, Specials(0, 1, 2, 3))
+    sizes = Vocabularies(8, 8, Specials(0, 1, 0, 3))  # BOS may be padding; nothing is longer then
     with torch.device("meta"):
         networks = {
             name: attempt(f"model.{name}", build_network, config, name, sizes, 0)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks import EVERY_NETWORK, Make
+from networks import NETWORKS, Make
 from seqrl.losses import entropies_of
 from seqrl.models.base import Policy, repeat
 from seqrl.models.recorded import Recorded, Said
@@ -37,7 +37,7 @@ def network(make: Make) -> Policy[Any, Any]:
 
 
 KINDS = {"tabular": tabular} | {
-    kind: partial(network, make) for kind, make in EVERY_NETWORK.items()
+    kind: partial(network, make) for kind, make in NETWORKS.items()
 }
 
 

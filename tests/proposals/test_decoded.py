@@ -77,7 +77,7 @@ def test_an_output_that_is_cut_ends_all_the_same() -> None:
 
 @pytest.mark.parametrize("make", EVERY_NETWORK.values(), ids=EVERY_NETWORK)
 def test_the_teacher_is_frozen_and_has_no_dropout(make: Make) -> None:
-    teacher = make(source_size=9, target_size=SIZE, hidden=4, dropout=0.9)
+    teacher = make(source_size=9, target_size=SIZE, dropout=0.9)
     proposal = Decoded(teacher=teacher, decoder=Beam(size=2, max_length=6))
     first, again = (proposal(teacher, None, BATCH, None, Clock()) for _ in range(2))
     assert torch.equal(first.targets, again.targets)
