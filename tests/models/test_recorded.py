@@ -36,9 +36,7 @@ def network(make: Make) -> Policy[Any, Any]:
     return policy
 
 
-KINDS = {"tabular": tabular} | {
-    kind: partial(network, make) for kind, make in NETWORKS.items()
-}
+KINDS = {"tabular": tabular} | {kind: partial(network, make) for kind, make in NETWORKS.items()}
 
 
 def written(
