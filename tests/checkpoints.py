@@ -113,6 +113,8 @@ def drawn(model: Any, config: Any, folder: Path, **generation: Any) -> Path:
     """The folder, in which a model with random weights was saved."""
     torch.manual_seed(0)
     network = model(config)
+    if hasattr(network, "final_logits_bias"):  # which is zero at first, and not in what was learned
+        network.final_logits_bias.normal_()
     network.generation_config.update(**generation)
     network.save_pretrained(folder)
     return folder
