@@ -102,11 +102,78 @@ def bart(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
     return drawn(BartForConditionalGeneration, config, folder, forced_bos_token_id=0)
 
 
+def nllb(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
+    """Pairs of letters, and a language in front of sources and of outputs."""
+    from tokenizers import SentencePieceBPETokenizer
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]  # the tokenizer adds the languages and <mask>
+    learned = SentencePieceBPETokenizer()
+    learned.train_from_iterator(
+        [*sources, *targets], vocab_size=60, special_tokens=special, show_progress=False
+    )
+    described = json.loads(learned.to_str())["model"]
+    tokenizer = NllbTokenizer(
+        vocab=described["vocab"], merges=[tuple(pair) for pair in described["merges"]],
+        extra_special_tokens=list(LANGUAGES["nllb"]), model_max_length=64,
+        src_lang="deu_Latn", tgt_lang="eng_Latn",
+    )  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    config = M2M100Config(vocab_size=len(tokenizer), **SIZES, **LAYERS)
+    return drawn(M2M100ForConditionalGeneration, config, folder)
+
+
+def mbart(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
+    """A SentencePiece vocabulary of both sides, and a language in front, as mBART-50 has it."""
+    from sentencepiece import SentencePieceProcessor
+    from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
+
+    model = pieces([*sources, *targets])
+    known = SentencePieceProcessor(model_proto=model)
+    scores = [(known.id_to_piece(i), known.get_score(i)) for i in range(known.get_piece_size())]
+    tokenizer = MBart50Tokenizer(
+        vocab=scores, src_lang="de_DE", tgt_lang="en_XX", model_max_length=64
+    )
+    tokenizer.save_pretrained(folder)
+    config = MBartConfig(
+        vocab_size=len(tokenizer), decoder_start_token_id=2, forced_eos_token_id=None,
+        **SIZES, **LAYERS,
+    )  # fmt: skip
+    return drawn(MBartForConditionalGeneration, config, folder)
+
+
+def m2m(folder: Path, sources: Sequence[str], targets: Sequence[str]) -> Path:
+    """As NLLB's, but for how languages are called and a SentencePiece model."""
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, M2M100Tokenizer
+
+    folder.mkdir(parents=True)
+    model = pieces([*sources, *targets])
+    (folder / "sentencepiece.bpe.model").write_bytes(model)
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    vocabulary = [*special, *(name for name in names(model) if name not in special)]
+    numbered = {name: i for i, name in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(numbered))
+    tokenizer = M2M100Tokenizer(
+        str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model"), model_max_length=64
+    )
+    tokenizer.save_pretrained(folder)
+    config = M2M100Config(vocab_size=len(tokenizer) + 8, **SIZES, **LAYERS)
+    return drawn(M2M100ForConditionalGeneration, config, folder)
+
+
 CHECKPOINTS: dict[str, Callable[[Path, Sequence[str], Sequence[str]], Path]] = {
     "marian": marian,
     "t5": t5,
     "bart": bart,
+    "nllb": nllb,
+    "mbart": mbart,
 }
+
+LANGUAGES = {
+    "nllb": ("deu_Latn", "eng_Latn", "fra_Latn"),
+    "mbart": ("de_DE", "en_XX", "fr_XX"),
+}
+"""What the tokenizer writes before sources, what before targets, and another."""
 
 
 def drawn(model: Any, config: Any, folder: Path, **generation: Any) -> Path:

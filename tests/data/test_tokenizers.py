@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpoints import CHECKPOINTS
+from checkpoints import CHECKPOINTS, LANGUAGES
 from seqrl.data.corpus import CorpusError
 from seqrl.data.tokenizers import (
     SOURCE_SPECIALS,
@@ -174,6 +174,11 @@ def checkpoint(request, tmp_path_factory):
     return CHECKPOINTS[request.param](folder, GERMAN, ENGLISH)
 
 
+def starts(checkpoint):
+    """Whether its tokenizer puts a token before targets, as before sources."""
+    return checkpoint.name in ("bart", *LANGUAGES)
+
+
 def test_a_checkpoints_tokenizer_reads_and_writes_text(checkpoint):
     from transformers import AutoTokenizer
 
@@ -185,7 +190,9 @@ def test_a_checkpoints_tokenizer_reads_and_writes_text(checkpoint):
     assert len(source) == len(target) == len(known)
     special = target.specials
     assert (special.pad, special.eos) == (known.pad_token_id, known.eos_token_id)
-    assert special.bos == (0 if checkpoint.name == "bart" else special.pad)
+    assert special.bos == (
+        known(text_target="").input_ids[0] if starts(checkpoint) else special.pad
+    )
     for german, english in zip(GERMAN, ENGLISH, strict=True):
         assert source.encode(german) == known(german).input_ids
         assert source.decode(source.encode(german)) == german
@@ -235,7 +242,7 @@ def test_sources_begin_with_the_prefix_and_texts_are_cut(checkpoint):
     cut = made("source", max_tokens=6).encode(text)
     assert len(cut) == 6
     assert cut[-1] == made("source").specials.eos  # only words are left out
-    before = checkpoint.name == "bart"  # stands before targets, as before sources
+    before = starts(checkpoint)
     assert len(made("target", max_tokens=6).encode(text)) == 5 - before  # EOS comes after
     if made("source")._tokenizer.model_max_length == 64:
         assert len(made("source").encode(text)) == 64
@@ -271,7 +278,7 @@ def test_texts_are_never_longer_than_the_network_reads(checkpoint, tmp_path):
     )
     text = "das haus . the house . " * 20
     assert len(source.encode(text)) == 30
-    inputs = len(target.encode(text)) + 1 + (checkpoint.name == "bart")  # EOS; BART's second BOS
+    inputs = len(target.encode(text)) + 1 + starts(checkpoint)  # EOS, and what comes first
     assert inputs == 30
 
 

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from checkpoints import CHECKPOINTS
+from checkpoints import CHECKPOINTS, LANGUAGES, m2m
 from networks import SIZES, SMALL
-from seqrl.data.tokenizers import PretrainedTokenizer
+from seqrl.data.corpus import CorpusError
+from seqrl.data.tokenizers import PretrainedTokenizer, Tokenizer
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.models.pretrained import Pretrained
 from seqrl.types import Batch
@@ -90,10 +91,56 @@ def test_the_library_reads_our_ids_as_its_own(folder: Path, sides: Any) -> None:
     theirs = known(SOURCES, text_target=TARGETS, padding=True, return_tensors="pt")
     assert torch.equal(batch.source, theirs.input_ids)
     assert torch.equal(batch.source_mask.long(), theirs.attention_mask)
-    labels = [row[1:] if row[0] == known.bos_token_id else row for row in theirs.labels.tolist()]
+    first = batch.specials.bos  # which the decoder reads
+    labels = [row[1:] if row[0] == first else row for row in theirs.labels.tolist()]
     assert spoken(batch.target, known.eos_token_id) == spoken(
         torch.tensor(labels), known.eos_token_id
     )
+
+
+@pytest.mark.parametrize("kind", LANGUAGES)
+def test_languages_can_be_chosen(kind: str, tmp_path: Path) -> None:
+    """The checkpoint's own choice, from German to English, gives way to ours."""
+    folder = CHECKPOINTS[kind](tmp_path / kind, SOURCES, TARGETS)
+    target, _, source = LANGUAGES[kind]
+    chosen = {"source_language": source, "target_language": target}
+    sides = [
+        PretrainedTokenizer(checkpoint=str(folder), side=side, **chosen)
+        for side in ("source", "target")
+    ]
+    known = transformers.AutoTokenizer.from_pretrained(folder, src_lang=source, tgt_lang=target)
+    theirs = known(SOURCES[0], text_target=TARGETS[0])
+    written = known.convert_tokens_to_ids([source, target])
+    assert known.unk_token_id not in written
+    assert sides[0].encode(SOURCES[0]) == theirs.input_ids
+    assert theirs.input_ids[0] == written[0]
+    assert [written[1], *sides[1].encode(TARGETS[0]), known.eos_token_id] == theirs.labels
+    model = library(folder)
+    model.generation_config.forced_bos_token_id = 0  # of a checkpoint for another direction
+    model.save_pretrained(folder)
+    start = model.generation_config.decoder_start_token_id
+    assert loaded(folder, sides).first.tolist() == [start, written[1]]
+    again = []
+    for one in sides:
+        one.save(tmp_path / one.side)
+        again.append(Tokenizer.load(tmp_path / one.side))
+    assert again[0].encode(SOURCES[0]) == theirs.input_ids
+    assert again[1].specials.bos == written[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("nllb", "no language de; it has deu_Latn$"),
+        ("t5", "no choice of languages"),
+        ("m2m", "more tokens than it counts"),
+    ],
+)
+def test_languages_that_there_are_not_are_refused(kind: str, says: str, tmp_path: Path) -> None:
+    folder = {**CHECKPOINTS, "m2m": m2m}[kind](tmp_path / kind, SOURCES, TARGETS)
+    asked = PretrainedTokenizer(checkpoint=str(folder), side="source", source_language="de")
+    with pytest.raises(CorpusError, match=says):
+        asked.encode("ein hund")
 
 
 @torch.no_grad()
@@ -160,21 +207,23 @@ def test_a_beam_of_four_is_as_likely_as_that_of_generate_or_likelier(
 
 def test_a_forced_first_token_is_read_and_not_written(folder: Path, policy: Pretrained) -> None:
     settings = library(folder).generation_config
-    expected = [settings.decoder_start_token_id]
-    if settings.forced_bos_token_id is not None:
-        expected.append(settings.forced_bos_token_id)
+    forced = settings.forced_bos_token_id
+    if folder.name in LANGUAGES:
+        known = transformers.AutoTokenizer.from_pretrained(folder)
+        forced = known.convert_tokens_to_ids(LANGUAGES[folder.name][1])
+    expected = [settings.decoder_start_token_id, *([] if forced is None else [forced])]
     assert policy.first.tolist() == expected
-    assert len(expected) == (2 if folder.name == "bart" else 1)
+    assert len(expected) == (1 if folder.name in ("marian", "t5") else 2)
 
 
 def test_what_was_forced_in_an_old_configuration_is_forced(tmp_path: Path) -> None:
     """Before there were files of generation settings, `config.json` held them."""
-    folder = CHECKPOINTS["bart"](tmp_path / "bart", SOURCES, TARGETS)
+    folder = CHECKPOINTS["t5"](tmp_path / "t5", SOURCES, TARGETS)
     (folder / "generation_config.json").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"forced_bos_token_id": 7}))
     policy = loaded(folder, [PretrainedTokenizer(checkpoint=str(folder), side="target")] * 2)
-    assert policy.first.tolist() == [2, 7]
+    assert policy.first.tolist() == [0, 7]
 
 
 def test_the_checkpoints_weights_are_taken_whatever_their_type(

@@ -353,6 +353,8 @@ class PretrainedTokenizer(Tokenizer):
     prefix      what every source begins with
     max_tokens  longer texts are cut to so many ids, special ones and EOS included; None: as many
                 as the checkpoint reads
+    source_language, target_language  of a tokenizer that has several, as it calls them; None:
+                those that it starts with
 
     Nothing is learned. BOS is what the checkpoint's tokenizer puts before targets, or padding
     where that is nothing: no text holds either. Tokens that the network has no row for, such as
@@ -370,6 +372,8 @@ class PretrainedTokenizer(Tokenizer):
         revision: str | None = None,
         prefix: str = "",
         max_tokens: int | None = None,
+        source_language: str | None = None,
+        target_language: str | None = None,
     ) -> None:
         super().__init__()
         require(side in self.sides, f"side must be source or target, not {side!r}")
@@ -383,6 +387,8 @@ class PretrainedTokenizer(Tokenizer):
         self.revision = revision
         self.prefix = prefix
         self.max_tokens = max_tokens
+        languages = {"src_lang": source_language, "tgt_lang": target_language}
+        self.languages = {name: code for name, code in languages.items() if code is not None}
         self._names = TARGET_SPECIALS
 
     def publish(self, folder: Path) -> None:
@@ -391,24 +397,43 @@ class PretrainedTokenizer(Tokenizer):
     @cached_property
     def _files(self) -> dict[str, bytes]:
         """The files that `transformers` makes the tokenizer of; they do not say where it was."""
-        library = _library()
         try:
-            tokenizer = library.AutoTokenizer.from_pretrained(
-                expanduser(self.checkpoint), revision=self.revision or "main"
-            )
+            tokenizer = self._read()
         except Exception as error:  # of many kinds, where files are missing or others'
             raise CorpusError(
                 f"the tokenizer of {self.checkpoint} cannot be read: {first_line(error)}"
             ) from None
-        words = [w for w in tokenizer.get_vocab() if not (w[:1] == "<" and w[-1:] == ">")]
+        words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+        words = {w for w in words if not (w[:1] == "<" and w[-1:] == ">")}
         if len(words) <= 1:  # the library makes an empty one where there are no files
             raise CorpusError(f"{self.checkpoint} has no tokenizer: save it beside the weights")
+        if self.languages:
+            self._check_languages(tokenizer)
+            tokenizer = self._read(**self.languages)
         with TemporaryDirectory() as scratch:
             tokenizer.save_pretrained(scratch)
             files = _contents(Path(scratch))
         described = json.loads(files[_SETTINGS])
         own = {name: value for name, value in described.items() if name not in _PLACES}
         return files | {_SETTINGS: json.dumps(own, ensure_ascii=False, indent=0).encode()}
+
+    def _read(self, **languages: str) -> Any:
+        return _library().AutoTokenizer.from_pretrained(
+            expanduser(self.checkpoint), revision=self.revision or "main", **languages
+        )
+
+    def _check_languages(self, tokenizer: Any) -> None:
+        """CorpusError where the tokenizer has no choice of languages, or not these."""
+        if not hasattr(tokenizer, "src_lang"):
+            raise CorpusError(f"the tokenizer of {self.checkpoint} has no choice of languages")
+        known = {*tokenizer.all_special_tokens, *getattr(tokenizer, "lang_code_to_id", ())}
+        for code in self.languages.values():
+            if code not in known:
+                close = [one for one in sorted(known) if one.startswith(code[:2])]
+                raise CorpusError(
+                    f"the tokenizer of {self.checkpoint} has no language {code}"
+                    + (f"; it has {', '.join(close)}" if close else "")
+                )
 
     @cached_property
     def _limits(self) -> tuple[int, int]:
@@ -438,13 +463,18 @@ class PretrainedTokenizer(Tokenizer):
             raise CorpusError(f"{self.checkpoint} has a vocabulary for each side: not supported")
         if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
             raise CorpusError(f"the tokenizer of {self.checkpoint} has no padding or no EOS")
+        if max(tokenizer("").input_ids, default=0) >= len(tokenizer):  # M2M-100's languages
+            raise CorpusError(
+                f"the tokenizer of {self.checkpoint} has more tokens than it counts: not supported"
+            )
         return tokenizer
 
     @cached_property
     def _before(self) -> list[int]:
         """What the tokenizer puts before targets."""
         found: list[int] = self._tokenizer(text_target="").input_ids
-        return found[:-1] if found[-1:] == [self._tokenizer.eos_token_id] else found
+        ends = [place for place, i in enumerate(found) if i == self._tokenizer.eos_token_id]
+        return found[: ends[-1]] if ends else found
 
     @cached_property
     def _specials(self) -> Specials:

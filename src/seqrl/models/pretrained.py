@@ -76,8 +76,8 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
                   configuration's
 
     Outputs start as the checkpoint was trained to start them: in place of BOS the decoder reads
-    `decoder_start_token_id` and then, where there is one, `forced_bos_token_id` or what its
-    tokenizer puts before targets. LayerDrop is turned off. ValueError for what cannot be used.
+    `decoder_start_token_id` and then what its tokenizer puts before targets, or else
+    `forced_bos_token_id`. LayerDrop is turned off. ValueError for what cannot be used.
     """
 
     barred: Tensor
@@ -304,17 +304,15 @@ def made(config: Any, checkpoint: str | None, revision: str | None) -> Any:
 def first_tokens(model: Any, specials: Specials) -> list[int]:
     """The tokens that every output of the checkpoint starts with, before its own.
 
-    After the decoder's first one there may be a second: the one that is forced, or else the
-    one that its tokenizer puts before targets.
+    After the decoder's first one there may be a second: the one that its tokenizer puts before
+    targets, such as a language, or else the one that is forced.
     """
     settings = model.generation_config
     start = settings.decoder_start_token_id
     start = settings.bos_token_id if start is None else start
     require(start is not None, "the checkpoint does not say what its decoder reads first")
-    forced = settings.forced_bos_token_id
-    if forced is None and specials.bos not in (start, specials.pad):
-        forced = specials.bos
-    return [start] if forced is None else [start, forced]
+    second = specials.bos if specials.bos != specials.pad else settings.forced_bos_token_id
+    return [start] if second in (None, start) else [start, second]
 
 
 def pairs_of(cache: Any) -> Pairs:
