@@ -34,7 +34,7 @@ METRICS = "metrics.jsonl"
 REWARD = "train/reward"
 TARGET = "_target_"
 WIDTH, HEIGHT = 7.5, 3.8
-LINE, MARGINS = 0.2, 1.1
+LINE, MARGINS, GAP = 0.2, 1.1, 0.12
 """Inches: of a picture, of a line of its legend, and of what is above and below its axis."""
 
 DPI = 150
@@ -304,12 +304,13 @@ def _panels(curves: Sequence[tuple[str, str]]) -> tuple[Figure, dict[str, Axes]]
     curves  of each one the name of its panel and its label
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     lines: dict[str, int] = {}
     for name, label in curves:
         lines[name] = lines.get(name, 0) + label.count("\n") + 1
     heights = [max(HEIGHT, LINE * number + MARGINS) for number in lines.values()]
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout=ConstrainedLayoutEngine(h_pad=GAP))
     axes = figure.subplots(len(lines), 1, squeeze=False, height_ratios=heights)
     return figure, dict(zip(lines, axes[:, 0], strict=True))
 
