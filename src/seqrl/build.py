@@ -494,7 +494,7 @@ def _initialise(networks: Mapping[str, nn.Module], start: Path, task: Task) -> N
     """
     if (start / "tokenizers").is_dir():
         for side, own in (("source", task.source_tokenizer), ("target", task.target_tokenizer)):
-            if Tokenizer.load(start / "tokenizers" / side).state() != own.state():
+            if not own.same_ids(Tokenizer.load(start / "tokenizers" / side)):
                 raise ConfigError(f"{start}: its {side} vocabulary is not this task's")
     path = weights_file(str(start))
     try:

@@ -94,6 +94,19 @@ def test_its_export_needs_neither_the_checkpoint_nor_seqrl(
         hidden.rename(checkpoint)
 
 
+def test_a_run_starts_from_another_that_cut_texts_otherwise(
+    run: Path, checkpoint: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    own = [f"model.checkpoint={checkpoint}", f"task.data_dir={tiny_data}", f"outputs={tmp_path}"]
+    command("train", *RUN, *own, f"init_from={run}", "model.max_tokens=20", "trainer.max_steps=1")
+    (folder,) = tmp_path.glob("text/reinforce/*/seed1")
+    before, after = (
+        next(r["dev/nll"] for r in read_metrics(one / "metrics.jsonl") if "dev/nll" in r)
+        for one in (run, folder)
+    )
+    assert after < 0.8 * before
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_learns_from_it(

@@ -249,6 +249,15 @@ def test_sources_begin_with_the_prefix_and_texts_are_cut(checkpoint):
         assert len(made("target").encode(text)) == 63 - before
 
 
+def test_ids_mean_the_same_however_texts_are_cut(checkpoint, tmp_path):
+    def made(**options):
+        return PretrainedTokenizer(checkpoint=str(checkpoint), side="source", **options)
+
+    assert made().same_ids(made(prefix="so: ", max_tokens=9))
+    others = CHECKPOINTS[checkpoint.name](tmp_path / "other", ENGLISH[::-1], ["one", "or another"])
+    assert not made().same_ids(PretrainedTokenizer(checkpoint=str(others), side="source"))
+
+
 def test_tokens_that_the_network_has_no_row_for_are_unknown(checkpoint, tmp_path):
     """The tokenizers of BARTs for summaries have a mask that their networks lack."""
     folder = Path(shutil.copytree(checkpoint, tmp_path / "copy"))

@@ -52,6 +52,8 @@ class Tokenizer(ABC):
     """
 
     kind: ClassVar[str]
+    of_texts: ClassVar[tuple[str, ...]] = ()
+    """Entries of `state` that say what is done with texts, not what ids mean."""
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
@@ -110,6 +112,14 @@ class Tokenizer(ABC):
     def state(self) -> dict[str, Any]:
         """Everything that `from_state` needs, as plain values."""
         return {"kind": self.kind, "specials": list(self._names), **self._vocabulary()}
+
+    def same_ids(self, other: Tokenizer) -> bool:
+        """Whether ids mean to the other what they mean here, so that weights can be exchanged."""
+        own, others = (
+            {name: value for name, value in one.state().items() if name not in one.of_texts}
+            for one in (self, other)
+        )
+        return own == others
 
     @abstractmethod
     def _vocabulary(self) -> dict[str, Any]:
@@ -362,6 +372,7 @@ class PretrainedTokenizer(Tokenizer):
     """
 
     kind = "pretrained"
+    of_texts = ("prefix", "max_tokens", "limits")
     sides = ("source", "target")
 
     def __init__(
