@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import checkpoints
 from checkpoints import CHECKPOINTS, LANGUAGES, m2m
 from networks import SIZES, SMALL
 from seqrl.data.corpus import CorpusError
@@ -141,6 +142,30 @@ def test_languages_that_there_are_not_are_refused(kind: str, says: str, tmp_path
     asked = PretrainedTokenizer(checkpoint=str(folder), side="source", source_language="de")
     with pytest.raises(CorpusError, match=says):
         asked.encode("ein hund")
+
+
+def test_a_language_behind_targets_is_not_what_they_start_with(tmp_path: Path) -> None:
+    """The first mBART's decoder begins with the language; EOS and it end what the library reads."""
+    codes = ["de_DE", "en_XX", "fr_XX"]
+    letters = sorted({letter for text in [*SOURCES, *TARGETS] for letter in text if letter != " "})
+    names = ["<s>", "<pad>", "</s>", "<unk>", "\u2581", *letters, *codes, "<mask>"]
+    tokenizer = transformers.MBartTokenizer(
+        vocab=[(name, -float(i)) for i, name in enumerate(names)],
+        src_lang="de_DE", tgt_lang="en_XX", model_max_length=64,
+    )  # fmt: skip
+    tokenizer.save_pretrained(tmp_path)
+    english = names.index("en_XX")
+    config = transformers.MBartConfig(
+        vocab_size=len(tokenizer), decoder_start_token_id=english, **checkpoints.SIZES
+    )
+    transformers.MBartForConditionalGeneration(config).save_pretrained(tmp_path)
+    sides = [PretrainedTokenizer(checkpoint=str(tmp_path), side=s) for s in ("source", "target")]
+    assert sides[0].encode("haus")[-2:] == [names.index("</s>"), names.index("de_DE")]
+    assert sides[1].specials.bos == sides[1].specials.pad
+    assert loaded(tmp_path, sides).first.tolist() == [english]
+    other = PretrainedTokenizer(checkpoint=str(tmp_path), side="target", target_language="fr_XX")
+    with pytest.raises(CorpusError, match="puts no language before targets"):
+        other.encode("house")
 
 
 @torch.no_grad()

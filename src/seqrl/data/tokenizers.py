@@ -485,7 +485,13 @@ class PretrainedTokenizer(Tokenizer):
         """What the tokenizer puts before targets."""
         found: list[int] = self._tokenizer(text_target="").input_ids
         ends = [place for place, i in enumerate(found) if i == self._tokenizer.eos_token_id]
-        return found[: ends[-1]] if ends else found
+        before = found[: ends[-1]] if ends else found
+        if "tgt_lang" in self.languages and not before:
+            raise CorpusError(
+                f"the tokenizer of {self.checkpoint} puts no language before targets: what the "
+                "checkpoint's decoder reads first cannot be chosen"
+            )
+        return before
 
     @cached_property
     def _specials(self) -> Specials:
