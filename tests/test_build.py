@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from dataclasses import astuple, replace
@@ -225,6 +226,38 @@ def test_a_budget_that_is_chosen_is_taken(budget: str, task: str) -> None:
     assert chosen["transformer"]["task"] == chosen["lstm"]["task"]
     scheduled = chosen["transformer"]["task"]["budget"]["actor"]["lr_schedule"] is not None
     assert scheduled == (SCHEDULED[budget] > 0)
+
+
+def whole_for_floats(node: Any, place: str = "") -> list[str]:
+    """Where a whole number stands for what a constructor takes as any: 0.5 is then refused."""
+    if not isinstance(node, dict):
+        return []
+    found = [p for key, value in node.items() for p in whole_for_floats(value, f"{place}.{key}")]
+    if "_target_" in node:
+        target = get_object(node["_target_"])
+        parameters = inspect.signature(target).parameters.values()
+        kinds = {p.name: str(p.annotation) for p in parameters}
+        rest = next((str(p.annotation) for p in parameters if p.kind is p.VAR_KEYWORD), "")
+        found += [
+            f"{place}.{key}={value}"
+            for key, value in node.items()
+            if type(value) is int and "float" in kinds.get(key, rest)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("group", ["algorithm", "reward", "model", "task", "decoding", "budget"])
+def test_what_may_be_any_number_is_written_as_one(group: str) -> None:
+    for name in names(group):
+        key = "budget@task.budget" if group == "budget" else group
+        config = composed(f"{key}={name}", *(data_of(name) if group == "task" else []))
+        assert whole_for_floats(config) == [], name
+
+
+@pytest.mark.parametrize("schedule", names("schedule"))
+def test_what_may_be_any_number_of_a_schedule_is_written_as_one(schedule: str) -> None:
+    config = composed(f"+schedule@task.budget.actor.lr_schedule={schedule}")
+    assert whole_for_floats(config) == []
 
 
 @pytest.mark.parametrize("experiment", ["g2p_small", "aeslc_small"])
