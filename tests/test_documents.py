@@ -19,9 +19,9 @@ CHOICES = r"(algorithm|reward|task|model|decoding|trainer|tracker|launcher|exper
 def commands(text: str) -> Iterator[list[str]]:
     """The arguments of every `seqrl-train` that stands on lines of its own."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        found = re.match(r"\s{4,}seqrl-train (.*)", line)
+        found = re.match(r" *seqrl-train (.*)", line)
         if found:
-            yield shlex.split(found[1], comments=True)
+            yield [word for word in shlex.split(found[1], comments=True) if word != "..."]
 
 
 def settings(text: str) -> Iterator[list[str]]:
