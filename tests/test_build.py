@@ -260,6 +260,27 @@ def test_what_may_be_any_number_of_a_schedule_is_written_as_one(schedule: str) -
     assert whole_for_floats(config) == []
 
 
+def test_text_in_place_of_a_number_is_told_with_its_setting() -> None:
+    """Also where null stands, which may become anything."""
+    wrong = ("task.filters.truncate_source=many", "model.policy.dropout=half")
+    with pytest.raises(ConfigError) as told:
+        check(composed("task=aeslc", *wrong))
+    assert str(told.value).splitlines() == [
+        "task.filters.truncate_source=many: must be a whole number",
+        "model.policy.dropout=half: must be a number",
+    ]
+
+
+def test_a_tokenizer_that_cannot_be_is_told_before_data_are_read(tiny_checkpoint: Path) -> None:
+    chosen = ("model=pretrained", f"model.checkpoint={tiny_checkpoint}", "decoding.max_length=30")
+    with pytest.raises(ConfigError, match="has no choice of languages$"):
+        check(composed("task=multi30k", *chosen, "model.source_language=de"))
+    with pytest.raises(ConfigError) as told:
+        check(composed("task=multi30k", "model=pretrained"))
+    message = "checkpoint must be a name on the hub or a folder: model.checkpoint=NAME"
+    assert str(told.value).count(message) == 1
+
+
 @pytest.mark.parametrize("experiment", ["g2p_small", "aeslc_small"])
 def test_an_experiment_that_sets_schedules_keeps_its_budget(experiment: str) -> None:
     own, other = (

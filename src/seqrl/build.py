@@ -11,7 +11,9 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -80,6 +82,10 @@ class Vocabularies:
     source: int
     target: int
     specials: Specials
+
+
+NUMBERS = r"(int|float)( \| None)?"
+"""Annotations of parameters that take numbers."""
 
 
 def build(node: Config, **extra: Any) -> Any:
@@ -556,8 +562,14 @@ def check(config: Config) -> None:
     """Build everything once at a tiny size and without data; ConfigError lists all problems."""
     problems = Problems()
     attempt = problems.attempt
-    attempt("task", build_task, config)
+    for place in ("task", "model", "reward", "decoding", "algorithm"):
+        for problem in mistyped(config[place], place):
+            problems.add(problem)
+    problems.check()
+    task = attempt("task", build_task, config)
     attempt("task", check_corpus, config)
+    if task is not None:
+        attempt("model.tokenizers" if "tokenizers" in config["model"] else "task", task.check)
     for name in dict.fromkeys([config["task"]["metric"], *config["task"]["scores"]]):
         if name not in METRICS:
             problems.add(f"task: no metric {name}; there are {', '.join(METRICS)}")
@@ -585,7 +597,7 @@ def check(config: Config) -> None:
         if policy and decoder and decoder.max_length > (policy.longest or decoder.max_length):
             problems.add(
                 f"decoding.max_length={decoder.max_length}: model.policy writes at most "
-                f"{policy.longest} tokens"
+                f"{policy.longest} tokens; set decoding.max_length={policy.longest} or less"
             )
         for name, stage in needed_stages(config).items():
             place = f"algorithm.stages.{name}"
@@ -612,6 +624,24 @@ def check(config: Config) -> None:
             if algorithm is not None:
                 _check_optimizers(problems, place, stage, algorithm)
     problems.check()
+
+
+def mistyped(node: Any, place: str) -> list[str]:
+    """Texts where constructors take numbers, such as in place of a null."""
+    if not isinstance(node, dict):
+        return []
+    found = [p for key, value in node.items() for p in mistyped(value, f"{place}.{key}")]
+    if is_object(node):
+        parameters: Mapping[str, inspect.Parameter] = {}
+        with suppress(Exception):  # what is no object of ours is told where it is built
+            parameters = inspect.signature(get_object(node["_target_"])).parameters
+        kinds = {name: str(parameter.annotation) for name, parameter in parameters.items()}
+        found += [
+            f"{place}.{key}={value}: must be {'a' if 'float' in kinds[key] else 'a whole'} number"
+            for key, value in node.items()
+            if isinstance(value, str) and re.fullmatch(NUMBERS, kinds.get(key, ""))
+        ]
+    return found
 
 
 def check_corpus(config: Config) -> None:

@@ -6,6 +6,7 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
+NO_CHECKPOINT = "checkpoint must be a name on the hub or a folder: model.checkpoint=NAME"
 SIDES = {"source": "encoder", "target": "decoder"}
 
 

@@ -132,7 +132,7 @@ def test_languages_can_be_chosen(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("nllb", "no language de; it has deu_Latn$"),
+        ("nllb", "no language de; did you mean deu_Latn\\?$"),
         ("t5", "no choice of languages"),
         ("m2m", "more tokens than it counts"),
     ],

@@ -97,6 +97,11 @@ class Task:
         self._fit()
         return self._target_tokenizer
 
+    def check(self) -> None:
+        """CorpusError for what is wrong whatever the corpus is. Reads no data."""
+        self._source_tokenizer.check()
+        self._target_tokenizer.check()
+
     def split(self, name: str) -> Split:
         """One of the corpus's splits as ids.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from seqrl.data.corpus import CorpusError
 from seqrl.data.files import write_whole
-from seqrl.library import configuration, first_line, places
+from seqrl.library import NO_CHECKPOINT, configuration, first_line, places
 from seqrl.ranges import require
 from seqrl.types import Specials
 
@@ -112,6 +113,9 @@ class Tokenizer(ABC):
     def state(self) -> dict[str, Any]:
         """Everything that `from_state` needs, as plain values."""
         return {"kind": self.kind, "specials": list(self._names), **self._vocabulary()}
+
+    def check(self) -> None:  # noqa: B027
+        """CorpusError for what is wrong whatever the corpus is."""
 
     def same_ids(self, other: Tokenizer) -> bool:
         """Whether ids mean to the other what they mean here, so that weights can be exchanged."""
@@ -314,9 +318,11 @@ class SentencePieceTokenizer(Tokenizer):
                 minloglevel=2,
             )
         except RuntimeError as error:
+            most = re.search(r"value <= (\d+)", str(error))
+            why = f"it has text for at most {most[1]}" if most else str(error)
             raise CorpusError(
                 f"SentencePiece cannot learn {self.vocabulary_size} pieces from the training "
-                f"split: {error}; change the tokenizer's vocabulary_size"
+                f"split: {why}; change the tokenizer's vocabulary_size"
             ) from error
         self._load(model.getvalue())
 
@@ -392,7 +398,7 @@ class PretrainedTokenizer(Tokenizer):
             max_tokens is None or max_tokens >= 2,
             f"max_tokens must be at least 2, not {max_tokens}",
         )
-        require(bool(checkpoint), "checkpoint must be a name on the hub or a folder")
+        require(bool(checkpoint), NO_CHECKPOINT)
         self.checkpoint = str(checkpoint)
         self.side = side
         self.revision = revision
@@ -401,6 +407,10 @@ class PretrainedTokenizer(Tokenizer):
         languages = {"src_lang": source_language, "tgt_lang": target_language}
         self.languages = {name: code for name, code in languages.items() if code is not None}
         self._names = TARGET_SPECIALS
+
+    def check(self) -> None:
+        len(self)
+        _ = self.specials
 
     def publish(self, folder: Path) -> None:
         _write(folder, self._files)
@@ -443,7 +453,7 @@ class PretrainedTokenizer(Tokenizer):
                 close = [one for one in sorted(known) if one.startswith(code[:2])]
                 raise CorpusError(
                     f"the tokenizer of {self.checkpoint} has no language {code}"
-                    + (f"; it has {', '.join(close)}" if close else "")
+                    + (f"; did you mean {' or '.join(close)}?" if close else "")
                 )
 
     @cached_property

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqrl.library import SIDES, configuration, first_line, places
+from seqrl.library import NO_CHECKPOINT, SIDES, configuration, first_line, places
 from seqrl.models.base import Policy
 from seqrl.models.projection import BARRED
 from seqrl.ranges import require
@@ -100,7 +100,7 @@ class Pretrained(Policy[PretrainedMemory, PretrainedState]):
         require(dropout is None or 0 <= dropout < 1, f"dropout must lie in [0, 1), not {dropout}")
         require(
             (checkpoint is None) is not (architecture is None),
-            "checkpoint must be a name on the hub or a folder: model.checkpoint=NAME",
+            NO_CHECKPOINT,
         )
         config = encoder_decoder(checkpoint, revision, architecture)
         if dropout is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise, product
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from seqrl.reports.statistics import Statistics
@@ -24,6 +25,7 @@ IRRELEVANT = (
 SPECTATORS = ("log_every", "save_every", "guards")  # change no weight of a finished stage
 """Settings, the latter of the trainer, that runs of one group may differ in."""
 SHOWN_SETTINGS = 3
+SHOWN_REASON = 200  # letters
 
 
 Seeds = tuple[int, tuple[tuple[str, int], ...]]
@@ -146,7 +148,10 @@ class Unfinished:
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.folder} ({self.status}{': ' if self.reason else ''}{self.reason})"
+        reason = (
+            f": {shorten(self.reason, SHOWN_REASON, placeholder=' ...')}" if self.reason else ""
+        )
+        return f"{self.folder} ({self.status}{reason})"
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:

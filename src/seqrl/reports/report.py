@@ -213,6 +213,7 @@ def _refusal(absent: Sequence[Unfinished]) -> str:
             "so that there are no statistics yet:",
             *(f"  {run}" for run in absent),
             "The command that started a run continues it when it is given again, as does "
-            "`seqrl-rerun RUN`; --incomplete shows what there is.",
+            "`seqrl-rerun RUN`. The folder of one that was a mistake may be deleted; "
+            "--incomplete shows what there is.",
         ]
     )
