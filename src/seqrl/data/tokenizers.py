@@ -418,8 +418,9 @@ class PretrainedTokenizer(Tokenizer):
     @cached_property
     def _files(self) -> dict[str, bytes]:
         """The files that `transformers` makes the tokenizer of; they do not say where it was."""
+        library = _library()
         try:
-            tokenizer = self._read()
+            tokenizer = self._read(library)
         except Exception as error:  # of many kinds, where files are missing or others'
             raise CorpusError(
                 f"the tokenizer of {self.checkpoint} cannot be read: {first_line(error)}"
@@ -430,7 +431,7 @@ class PretrainedTokenizer(Tokenizer):
             raise CorpusError(f"{self.checkpoint} has no tokenizer: save it beside the weights")
         if self.languages:
             self._check_languages(tokenizer)
-            tokenizer = self._read(**self.languages)
+            tokenizer = self._read(library, **self.languages)
         with TemporaryDirectory() as scratch:
             tokenizer.save_pretrained(scratch)
             files = _contents(Path(scratch))
@@ -438,8 +439,8 @@ class PretrainedTokenizer(Tokenizer):
         own = {name: value for name, value in described.items() if name not in _PLACES}
         return files | {_SETTINGS: json.dumps(own, ensure_ascii=False, indent=0).encode()}
 
-    def _read(self, **languages: str) -> Any:
-        return _library().AutoTokenizer.from_pretrained(
+    def _read(self, library: Any, **languages: str) -> Any:
+        return library.AutoTokenizer.from_pretrained(
             expanduser(self.checkpoint), revision=self.revision or "main", **languages
         )
 

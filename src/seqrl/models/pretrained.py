@@ -311,8 +311,9 @@ def first_tokens(model: Any, specials: Specials) -> list[int]:
     start = settings.decoder_start_token_id
     start = settings.bos_token_id if start is None else start
     require(start is not None, "the checkpoint does not say what its decoder reads first")
-    second = specials.bos if specials.bos != specials.pad else settings.forced_bos_token_id
-    return [start] if second in (None, start) else [start, second]
+    own = specials.bos not in (start, specials.pad)
+    second = specials.bos if own else settings.forced_bos_token_id
+    return [start] if second is None else [start, second]
 
 
 def pairs_of(cache: Any) -> Pairs:

@@ -25,7 +25,7 @@ IRRELEVANT = (
 SPECTATORS = ("log_every", "save_every", "guards")  # change no weight of a finished stage
 """Settings, the latter of the trainer, that runs of one group may differ in."""
 SHOWN_SETTINGS = 3
-SHOWN_REASON = 200  # letters
+SHOWN_REASON = 200  # letters of why a run is not finished
 
 
 Seeds = tuple[int, tuple[tuple[str, int], ...]]
@@ -148,10 +148,8 @@ class Unfinished:
     reason: str = ""
 
     def __str__(self) -> str:
-        reason = (
-            f": {shorten(self.reason, SHOWN_REASON, placeholder=' ...')}" if self.reason else ""
-        )
-        return f"{self.folder} ({self.status}{reason})"
+        why = shorten(self.reason, SHOWN_REASON, placeholder=" ...")
+        return f"{self.folder} ({self.status}{': ' if why else ''}{why})"
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:

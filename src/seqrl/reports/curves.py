@@ -35,7 +35,7 @@ REWARD = "train/reward"
 TARGET = "_target_"
 WIDTH, HEIGHT = 7.5, 3.8
 LINE, MARGINS, GAP = 0.2, 1.1, 0.12
-"""Inches: of a picture, of a line of its legend, and of what is above and below its axis."""
+"""Inches: of a picture, of a legend's line, of what is above and below an axis, between two."""
 
 DPI = 150
 COLOURS = 10
