@@ -523,6 +523,9 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
     def add(self, message: str, place: str | None = None) -> None:
         places = self._found.setdefault(message, [])
         if place is not None and place not in places:
@@ -568,7 +571,7 @@ def check(config: Config) -> None:
     problems.check()
     task = attempt("task", build_task, config)
     attempt("task", check_corpus, config)
-    if task is not None:
+    if task is not None and not problems:
         attempt("model.tokenizers" if "tokenizers" in config["model"] else "task", task.check)
     for name in dict.fromkeys([config["task"]["metric"], *config["task"]["scores"]]):
         if name not in METRICS:
