@@ -14,6 +14,7 @@ from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.counts import TokenCounts
 from seqrl.data.filters import Filters
 from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, Tokenizer
+from seqrl.oracle import Oracle
 from seqrl.ranges import require
 
 DETOKENIZE = ("none", "moses")
@@ -35,6 +36,7 @@ class Task:
                       that is a code of two letters, else of English
     filters           which pairs are used; None: all
     max_unknown       the largest share of unknown tokens that is tolerated in dev
+    oracle            what tells how likely outputs are, where the data are its samples
     data_dir, source, target
                       where the corpus is, and its two languages or fields, for information
     """
@@ -52,6 +54,7 @@ class Task:
         detokenize: str | Callable[[str], str] = "none",
         filters: Filters | None = None,
         max_unknown: float = 0.3,
+        oracle: Oracle | None = None,
         data_dir: str | None = None,
         source: str | None = None,
         target: str | None = None,
@@ -65,6 +68,7 @@ class Task:
         self.metric = metric
         self.scores = tuple(scores)
         self.source_eos = source_eos
+        self.oracle = oracle
         self.data_dir = data_dir
         self.source = source
         self.target = target

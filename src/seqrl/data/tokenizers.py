@@ -139,6 +139,7 @@ class Tokenizer(ABC):
         """The tokenizer whose `state()` this is."""
         kinds: tuple[type[Tokenizer], ...] = (
             WordTokenizer,
+            ClosedTokenizer,
             CharacterTokenizer,
             SentencePieceTokenizer,
             PretrainedTokenizer,
@@ -251,6 +252,37 @@ class WordTokenizer(_SymbolTokenizer):
 
     def _split(self, text: str) -> Iterable[str]:
         return (word for word in text.split(" ") if word)
+
+
+class ClosedTokenizer(_SymbolTokenizer):
+    """Tokens are words known beforehand, in the order given, whether they occur or not."""
+
+    kind = "closed"
+    separator = " "
+
+    def __init__(self, *, words: Sequence[str]) -> None:
+        super().__init__()
+        require(len(words) >= 1, "words must be at least one")
+        require(len(set(words)) == len(words), "words must differ from each other")
+        self.words = tuple(words)
+
+    def _learn(self, lines: Iterable[str], specials: tuple[str, ...]) -> None:
+        self._number([*specials, *self.words], len(specials))
+
+    def _split(self, text: str) -> Iterable[str]:
+        return text.split()
+
+    @classmethod
+    def _restored(cls, state: Mapping[str, Any]) -> Self:
+        tokenizer = cls(words=state["symbols"][len(state["specials"]) :])
+        tokenizer._number(list(state["symbols"]), len(state["specials"]))
+        return tokenizer
+
+
+def numbers(*, size: int) -> ClosedTokenizer:
+    """Tokens are the numbers from 0 to `size` - 1."""
+    require(size >= 1, f"size must be at least 1, not {size}")
+    return ClosedTokenizer(words=[str(number) for number in range(size)])
 
 
 class CharacterTokenizer(_SymbolTokenizer):

@@ -81,4 +81,5 @@ def outputs_of(task: Task, examples: Sequence[Example], hypotheses: Sequence[str
             for example in examples
         ],
         natural_is_raw=raw,
+        oracle=task.oracle,
     )

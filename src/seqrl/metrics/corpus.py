@@ -93,6 +93,30 @@ def sequence_error_rate(outputs: Outputs) -> Score:
     return Score("wer", rate, f"nrefs:{outputs.reference_count}|unit:sequence")
 
 
+def oracle_nll(outputs: Outputs) -> Score:
+    """-log p_oracle of the outputs' words, nats a word (Yu et al. 2017, eq. 9, per word).
+
+    The signature has the oracle's floor, what it thinks of the references, its own samples, and
+    what it thinks of words drawn without looking.
+    """
+    oracle = outputs.oracle
+    if oracle is None:
+        raise ValueError("oracle_nll needs a task whose data are the samples of an oracle")
+
+    def nll(texts: Sequence[str]) -> float:
+        rows = [list(map(int, _tokens(text))) for text in texts]
+        longest = max(map(len, rows))
+        words = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+        there = torch.arange(longest) < torch.tensor(list(map(len, rows))).unsqueeze(1)
+        return -float(oracle.log_probs(words)[there].mean())
+
+    lengths = {len(_tokens(references[0])) for references in outputs.references}
+    floor = nll([references[0] for references in outputs.references])
+    ceiling = oracle.uniform_nll(max(lengths))
+    signature = f"floor:{floor:.3f}|uniform:{ceiling:.3f}|words:{oracle.words}|T:{max(lengths)}"
+    return Score("oracle_nll", nll(outputs.hypotheses), signature)
+
+
 ROUGE = [
     f"{name}{ending}" for ending in ("", STEMMED) for name in ("rouge", *MEASURES, SUM_OF_SENTENCES)
 ]
@@ -106,6 +130,7 @@ METRICS: dict[str, Callable[[Outputs], Score]] = {
     "wer": sequence_error_rate,
     **{name: rouge(name) for name in ROUGE},
     "novelty": novelty,
+    "oracle_nll": oracle_nll,
 }
 
 

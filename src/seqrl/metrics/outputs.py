@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from seqrl.metrics.direction import LOWER_IS_BETTER
+from seqrl.oracle import Oracle
 from seqrl.ranges import require
 
 
@@ -43,6 +44,7 @@ class Outputs:
     sources         in the task's own tokenisation, as hypotheses and references are
     natural_is_raw  whether the natural references are the corpus's own text, rather than
                     its tokens put together again
+    oracle          the task's, if its data are the samples of one
     """
 
     sources: Sequence[str]
@@ -51,6 +53,7 @@ class Outputs:
     natural_hypotheses: Sequence[str]
     natural_references: Sequence[tuple[str, ...]]
     natural_is_raw: bool
+    oracle: Oracle | None = None
 
     def __post_init__(self) -> None:
         for hypotheses, references, kind in (
