@@ -49,8 +49,8 @@ class LanguageState:
 class EosWhenDue(nn.Module):
     """Makes the last column of a weight [V, H + 1] one that decides where EOS stands.
 
-    The feature that it is multiplied by is 1 where EOS is due, and its bias is `BARRED`: there its
-    probability is one, elsewhere it is zero.
+    The feature that it is multiplied by is 1 where EOS is due, and EOS's bias is `BARRED`: where it
+    is due its logit is 0 and all others have `BARRED` more, elsewhere it is no action.
     """
 
     def __init__(self, eos: int) -> None:
@@ -58,8 +58,8 @@ class EosWhenDue(nn.Module):
         self.eos = eos
 
     def forward(self, weight: Tensor) -> Tensor:
-        column = torch.zeros_like(weight[:, :1])
-        column[self.eos] = -2 * BARRED
+        column = torch.full_like(weight[:, :1], BARRED)
+        column[self.eos] = -BARRED
         return torch.cat([weight[:, :-1], column], dim=1)
 
 
