@@ -155,8 +155,8 @@ class LanguageModel(Projected[NoMemory, LanguageState]):
         return self.project(found), LanguageState(tuple(hidden), tuple(cell), state.written + 1)
 
     def _marked(self, values: Tensor, places: Tensor) -> Tensor:
-        """Values [..., H], with a fixed length behind them whether EOS is due at places [...]."""
+        """Values [..., H]; with a fixed length they are 0 where EOS is due, and say so behind."""
         if self.length is None:
             return values
         due = (places >= self.length).unsqueeze(-1).to(values.dtype)
-        return torch.cat([values, due], dim=-1)
+        return torch.cat([values * (1 - due), due], dim=-1)
