@@ -79,16 +79,21 @@ def greedy(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
 
 
 def sampler(noise: Tensor) -> Choose:
-    """Samples from softmax(logits) by inverting its distribution function at `noise` [T, N].
+    """Samples from softmax(logits) with `noise` [T, N], see `drawn`."""
+
+    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+        return drawn(logits, noise[t][rows].unsqueeze(1)).squeeze(1)
+
+    return choose
+
+
+def drawn(logits: Tensor, noise: Tensor) -> Tensor:
+    """R samples [A, R] from each softmax(logits) [A, V], inverted at noise [A, R] in [0, 1).
 
     One uniform number a token: drawing V exponentials or Gumbel variables costs more than
     the network's step.
     """
-
-    def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
-        cumulative = torch.softmax(logits.float(), dim=-1).cumsum(-1)  # [A, V]
-        threshold = noise[t][rows].unsqueeze(1) * cumulative[:, -1:]
-        chosen = torch.searchsorted(cumulative, threshold, right=True).squeeze(1)
-        return chosen.clamp(max=logits.shape[-1] - 1)
-
-    return choose
+    cumulative = torch.softmax(logits.float(), dim=-1).cumsum(-1)  # [A, V]
+    threshold = noise * cumulative[:, -1:]
+    chosen = torch.searchsorted(cumulative, threshold, right=True)
+    return chosen.clamp(max=logits.shape[-1] - 1)
