@@ -291,15 +291,18 @@ def described_policy(config: Config, task: Task) -> Config:
 def build_reward(config: Config, stage: Config, task: Task | None = None) -> Reward:
     """The reward at the stage's scale; `token_scale` is there for stages to refer to.
 
-    task  whose text a reward may ask for; none: there are no data yet
+    task  whose text and training references a reward may ask for; none: there are no data yet
     """
     node = config["reward"] | stage.get("reward", {})
 
     def text(ids: Sequence[int]) -> str:
         return "" if task is None else task.target_tokenizer.decode(ids)
 
+    def training() -> list[list[int]]:
+        return [] if task is None else [own[0] for own in task.split("train").references]
+
     reward: Reward = build_with(
-        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text}
+        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text, "training": training}
     )
     return reward
 

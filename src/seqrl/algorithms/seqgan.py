@@ -18,6 +18,7 @@ from torch.nn.functional import softplus
 from seqrl.algorithms.base import Algorithm, Scored, WeightedLikelihood, of_choices
 from seqrl.algorithms.critics import delayed, follow
 from seqrl.decoding.completion import completions
+from seqrl.losses import at_least_single
 from seqrl.models.base import Policy, dropout, repeat
 from seqrl.models.discriminator import CNNDiscriminator
 from seqrl.proposals.sampling import Sampling
@@ -189,10 +190,9 @@ class Adversarial(WeightedLikelihood):
         sources = self.discriminating.discriminator.read(batch)
         if sources is not None:
             sources = sources.repeat_interleave(trajectories.group, dim=0)
-        values = torch.zeros_like(trajectories.mask, dtype=torch.get_default_dtype())
-        last = trajectories.length - 1
-        everyone = torch.arange(len(values), device=values.device)
-        values[everyone, last] = self.judged(trajectories.targets, trajectories.mask, sources)
+        whole = self.judged(trajectories.targets, trajectories.mask, sources)
+        values = whole.new_zeros(trajectories.mask.shape)
+        values.scatter_(1, trajectories.length.unsqueeze(1) - 1, whole.unsqueeze(1))
         limit = self._limit(batch)
         size = trajectories.group * self.completions
         noise = clock.uniform("completions", limit * limit, batch, size)
@@ -221,10 +221,10 @@ class Adversarial(WeightedLikelihood):
             size = JUDGED_AT_ONCE.get(tokens.device.type, 512)
             logits = [
                 discriminator(tokens[part], mask[part], None if sources is None else sources[part])
-                for first in range(0, len(tokens), size)
+                for first in range(0, max(1, len(tokens)), size)
                 for part in [slice(first, first + size)]
             ]
-        return torch.sigmoid(torch.cat(logits)) if logits else tokens.new_zeros(0).double()
+        return torch.sigmoid(at_least_single(torch.cat(logits)))
 
     def after_update(self, clock: Clock) -> None:
         if self.completion_speed < 1 and self.is_the_policys(clock):

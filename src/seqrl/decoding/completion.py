@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from seqrl.decoding.rollout import drawn
 from seqrl.models.base import Policy
@@ -73,17 +74,15 @@ def _completed(
     """Of a few sequences, whose number in the batch starts at `first`."""
     limit, samples = len(noise), noise.shape[-1]
     device, eos = tokens.device, policy.specials.eos
-    prefix = torch.zeros(len(tokens), limit, dtype=torch.bool, device=device)
-    prefix[:, : tokens.shape[1]] = mask & (tokens != eos)  # y_1..t, at t - 1
+    prefix = pad(mask & (tokens != eos), (0, limit - tokens.shape[1]))  # y_1..t, at t - 1
     prefix[:, limit - 1] = False
+    tokens = pad(tokens, (0, limit - tokens.shape[1]))
     rows, ends = prefix.nonzero(as_tuple=True)
     lengths = ends + 1
     place = torch.zeros_like(prefix, dtype=torch.long)
     place[rows, ends] = torch.arange(len(rows), device=device) * samples  # in what is written
     there = torch.arange(limit, device=device) < lengths.unsqueeze(1)
-    written = torch.full((len(rows), limit), policy.specials.pad, device=device)
-    written[:, : tokens.shape[1]] = tokens[rows]
-    written = written.where(there, policy.specials.pad).repeat_interleave(samples, dim=0)
+    written = tokens[rows].where(there, policy.specials.pad).repeat_interleave(samples, dim=0)
     there = there.repeat_interleave(samples, dim=0)
 
     number = torch.arange(samples, device=device)

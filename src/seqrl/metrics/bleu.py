@@ -35,7 +35,7 @@ def prefix_bleu(
     """[N, T], BLEU of y_1..t; steps after the end repeat the last value."""
     marks = matching(hypothesis, hypothesis_mask, references, reference_mask, order).any(2)
     matches, length = marks.cumsum(1), hypothesis_mask.cumsum(1)
-    return _bleu(matches, length, closest_length(length, reference_mask), smooth)
+    return bleu_of(matches, length, closest_length(length, reference_mask), smooth)
 
 
 def next_bleu(
@@ -57,12 +57,12 @@ def next_bleu(
     marks = matching(prefix, everywhere, references, reference_mask, order).any(2)
     matches = pad(marks.cumsum(1), (0, 0, 1, 0))[:, first:]  # [N, Q, order]
     length = torch.arange(first, prefix.shape[1] + 1, device=prefix.device).expand(len(prefix), -1)
-    now = _bleu(matches, length, closest_length(length, reference_mask), smooth)
+    now = bleu_of(matches, length, closest_length(length, reference_mask), smooth)
     longer = length + 1
     closest = closest_length(longer, reference_mask)
-    other = _bleu(matches, longer, closest, smooth)
+    other = bleu_of(matches, longer, closest, smooth)
     new = completed(prefix, references, reference_mask, first, order).any(3)
-    candidates = _bleu(
+    candidates = bleu_of(
         matches.unsqueeze(2) + new, longer.unsqueeze(2), closest.unsqueeze(2), smooth
     )
     changes = candidates - now.unsqueeze(2)
@@ -71,15 +71,21 @@ def next_bleu(
 
 def closest_length(length: Tensor, reference_mask: Tensor) -> Tensor:
     """[N, L], for each of the lengths [N, L] that of the closest reference; of two, the shorter."""
-    lengths = reference_mask.sum(2).unsqueeze(1)  # [N, 1, M]
-    gap = lengths - length.unsqueeze(2)  # [N, L, M]
-    rank = 2 * gap.abs() + (gap > 0)  # equal for references of equal length only
-    absent = ~present(reference_mask).unsqueeze(1)
-    nearest = rank.masked_fill(absent, torch.iinfo(rank.dtype).max).argmin(2, keepdim=True)
-    return lengths.expand_as(gap).gather(2, nearest).squeeze(2)
+    return nearest(length, reference_mask.sum(2), present(reference_mask))
 
 
-def _bleu(matches: Tensor, length: Tensor, closest: Tensor, smooth: float) -> Tensor:
+def nearest(length: Tensor, lengths: Tensor, there: Tensor) -> Tensor:
+    """[N, L], for each of the lengths [N, L] the closest of `lengths` [N, M] where `there` is true.
+
+    Of two that are as close the shorter.
+    """
+    gap = lengths.unsqueeze(1) - length.unsqueeze(2)  # [N, L, M]
+    rank = 2 * gap.abs() + (gap > 0)  # equal for equal lengths only
+    rank = rank.masked_fill(~there.unsqueeze(1), torch.iinfo(rank.dtype).max)
+    return lengths.unsqueeze(1).expand_as(gap).gather(2, rank.argmin(2, keepdim=True)).squeeze(2)
+
+
+def bleu_of(matches: Tensor, length: Tensor, closest: Tensor, smooth: float) -> Tensor:
     """[...], from clipped matches [..., order], lengths and closest reference lengths [...]."""
     orders = torch.arange(matches.shape[-1], device=matches.device)
     total = (length.unsqueeze(-1) - orders).clamp(min=0).double() + smooth

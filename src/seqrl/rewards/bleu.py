@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
 from torch import Tensor
 
 from seqrl.metrics.bleu import next_bleu, prefix_bleu
+from seqrl.metrics.reference_set import ReferenceSet
 from seqrl.ranges import require
+from seqrl.rewards.base import Reward
 from seqrl.rewards.metric import MetricReward
+from seqrl.types import Batch, Trajectories
 
 
 class BleuReward(MetricReward):
@@ -56,3 +63,43 @@ class BleuReward(MetricReward):
         return next_bleu(
             prefix, references, reference_mask, first=first, order=self.order, smooth=self.smooth
         )
+
+
+class CorpusBleuReward(Reward):
+    """Smoothed sentence BLEU in [0, 1] against all first references of the training split.
+
+    They are one set, whatever the source: for data without sources, where a sentence's own
+    reference is none. It is the reward of the PG-BLEU of Yu et al. (2017), section 5.1, for whole
+    sequences alone.
+
+    training  gives the split's first references, each ending in EOS
+    order     longest n-grams
+    smooth    added to matches and totals of every order
+    """
+
+    def __init__(
+        self,
+        *,
+        training: Callable[[], Sequence[Sequence[int]]],
+        scale: str = "none",
+        order: int = 4,
+        smooth: float = 1.0,
+    ) -> None:
+        super().__init__(scale=scale)
+        require(order >= 1, f"order must be at least 1, not {order}")
+        require(smooth >= 0, f"smooth must not be negative, not {smooth}")
+        self.training = training
+        self.order = order
+        self.smooth = smooth
+
+    @cached_property
+    def references(self) -> ReferenceSet:
+        """All of them, counted when they are first asked for."""
+        return ReferenceSet([row[:-1] for row in self.training()], order=self.order)
+
+    def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
+        tokens = trajectories.targets
+        mask = trajectories.mask & (tokens != batch.specials.eos)
+        found = self.references.to(tokens.device).bleu(tokens, mask, smooth=self.smooth)
+        factor = self.factor(batch, trajectories.group)
+        return (found * factor).to(torch.get_default_dtype())
