@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from seqrl.models.base import Policy
+from seqrl.models.language_model import LanguageModel
 from seqrl.models.lstm import LSTM
 from seqrl.models.pretrained import Pretrained
 from seqrl.models.transformer import Transformer
@@ -25,6 +26,11 @@ def lstm(seed: int = 0, **options: Any) -> LSTM:
 def transformer(seed: int = 0, **options: Any) -> Transformer:
     torch.manual_seed(seed)
     return Transformer(**(SIZES | {"hidden": 8, "inner": 12, "heads": 2, "layers": 2} | options))
+
+
+def language_model(seed: int = 0, **options: Any) -> LanguageModel:
+    torch.manual_seed(seed)
+    return LanguageModel(**(SIZES | {"embedding": 6, "hidden": 8, "init": 0.7} | options))
 
 
 SMALL = {

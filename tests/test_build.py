@@ -57,6 +57,9 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 
 def data_of(task: str) -> list[str]:
+    """What a task needs beside its name: data, or a reward of tokens where it has none."""
+    if task == "oracle":
+        return ["reward=bleu"]
     return DATA if task in ("text", "jsonl", "tatoeba") else []
 
 
@@ -131,23 +134,33 @@ def test_the_critic_of_vaml_is_barred_like_a_policy_whatever_the_model(model: st
         assert (critic["bar_specials"], critic["dropout"]) == (True, 0.25)
 
 
+WHOLE = {
+    "chrf": "reward",
+    "corpus_bleu": "reward",
+    "seqgan": "experiment",
+    "oracle_small": "experiment",
+}
+"""Choices whose reward is of whole sequences, by name."""
+
+
 @pytest.mark.parametrize(
     "override",
     [
         f"{group}={name}"
         for group in ("model", "reward", "decoding", "trainer", "tracker", "experiment")
         for name in names(group)
-        if name not in ("chrf", "mix", "pretrained")
+        if name not in ("mix", "pretrained", *WHOLE)
     ],
 )
 def test_every_other_choice_builds(override: str) -> None:
     check(composed("algorithm=erac", "device=cpu", override))
 
 
-def test_a_reward_that_needs_the_text_builds_where_whole_sequences_are_rewarded() -> None:
-    check(composed("algorithm=reinforce", "device=cpu", "reward=chrf"))
+@pytest.mark.parametrize("override", [f"{group}={name}" for name, group in WHOLE.items()])
+def test_a_reward_of_whole_sequences_builds_where_no_more_is_asked_for(override: str) -> None:
+    check(composed("algorithm=reinforce", "device=cpu", override))
     with pytest.raises(ConfigError, match="needs a reward for every token"):
-        check(composed("algorithm=erac", "device=cpu", "reward=chrf"))
+        check(composed("algorithm=erac", "device=cpu", override))
 
 
 def test_a_mix_builds_with_a_weight() -> None:
@@ -179,16 +192,18 @@ BUDGETS = {
     "lstm": {"paper": "paper", "small": "small"},
     "transformer": {"paper": "transformer", "small": "transformer_small"},
     "pretrained": {"paper": "pretrained", "small": "pretrained"},
+    "language_model": {"paper": "language_model", "small": "language_model"},
 }
 """Of an LSTM, and what takes their places for others."""
 
-SCHEDULED = {"paper": 0, "small": 0, "transformer": 2, "transformer_small": 2, "pretrained": 3}
+SCHEDULED = dict.fromkeys(["paper", "small", "language_model"], 0)
+SCHEDULED |= {"transformer": 2, "transformer_small": 2, "pretrained": 3}
 """Of ERAC's three stages, how many have a schedule of learning rates in a budget."""
 
 
 def usual(task: str) -> str:
     """The budget of a task for an LSTM."""
-    return "small" if task in ("bible", "g2p", "phrases", "reports") else "paper"
+    return "small" if task in ("bible", "g2p", "oracle", "phrases", "reports") else "paper"
 
 
 @pytest.mark.parametrize("task", ["cnn_dailymail", "phrases"])

@@ -28,11 +28,13 @@ from seqrl.algorithms.mixer import Mixer
 from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.reinforce import Reinforce
+from seqrl.algorithms.seqgan import Adversarial, DiscriminatorTraining
 from seqrl.algorithms.spg import SPG
 from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
 from seqrl.algorithms.vaml import VAML, SoftQLearning
 from seqrl.data.counts import TokenCounts
 from seqrl.models.base import Policy
+from seqrl.models.discriminator import CNNDiscriminator
 from seqrl.proposals.candidates import Candidates
 from seqrl.proposals.guided import RewardGuided
 from seqrl.proposals.mixing import Mixing
@@ -96,6 +98,12 @@ def interpolation(network: Network) -> Interpolation:
     )
 
 
+def judge() -> CNNDiscriminator:
+    torch.manual_seed(2)
+    sizes = {"source_size": 9, "target_size": SIZE, "specials": SPECIALS, "embedding": 3}
+    return CNNDiscriminator(**sizes, windows=[1, 3], filters=[4, 4], dropout=0.0).double()  # type: ignore[arg-type]
+
+
 MAKERS: dict[type[Algorithm], Callable[[Network], Algorithm]] = {
     MLE: lambda network: MLE(policy=network(0)),
     RAML: lambda network: RAML(policy=network(0), proposal=NGramReplacement(), reward=BleuReward()),
@@ -131,6 +139,17 @@ MAKERS: dict[type[Algorithm], Callable[[Network], Algorithm]] = {
     CriticTraining: partial(actor_critic, CriticTraining),
     ActorCritic: partial(actor_critic, ActorCritic),
     GOLD: lambda network: GOLD(policy=network(0), renew_every=2),
+    DiscriminatorTraining: lambda network: DiscriminatorTraining(
+        policy=network(0), discriminator=judge(), proposal=Sampling(samples=2)
+    ),
+    Adversarial: lambda network: Adversarial(
+        policy=network(0),
+        discriminator=judge(),
+        proposal=Sampling(samples=2),
+        completions=2,
+        discriminator_steps=1,
+        completion_speed=0.5,
+    ),
 }
 
 each = pytest.mark.parametrize(
@@ -260,9 +279,8 @@ def test_foreign_state_is_refused() -> None:
 
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
-NAMES |= {"gold", "seqgan", "distillation", "label_smoothing"}
+NAMES |= {"gold", "seqgan", "interpolation", "distillation", "label_smoothing"}
 NAMES |= {kind.__name__.lower() for kind in MAKERS}
-NAMES |= {"gold", "seqgan", "interpolation"} | {kind.__name__.lower() for kind in MAKERS}
 
 
 def words_of(tree: ast.AST) -> set[str]:

@@ -1,4 +1,4 @@
-"""Adversarial training against enumeration: values, gradients, turns and the discriminator's loss."""
+"""Adversarial training against enumeration: values, gradients, turns, both losses."""
 
 from __future__ import annotations
 

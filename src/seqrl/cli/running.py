@@ -173,13 +173,15 @@ def manage_memory() -> None:
 
 
 def final_decoders(config: Config) -> dict[str, Decoder]:
-    """The chosen way of decoding, and greedy beside it."""
+    """The chosen way of decoding, and greedy beside it where its outputs can differ at all."""
     chosen = build_decoder(config)
     if isinstance(chosen, Greedy):
         return {"greedy": chosen}
     name = str(config["decoding"]["_target_"]).rpartition(".")[2].lower()
-    size = config["decoding"].get("size", "")
-    return {f"{name}{size}": chosen, "greedy": Greedy(max_length=chosen.max_length)}
+    decoders: dict[str, Decoder] = {f"{name}{config['decoding'].get('size', '')}": chosen}
+    if config["model"].get("conditional", True):
+        decoders["greedy"] = Greedy(max_length=chosen.max_length)
+    return decoders
 
 
 def build_mirror(config: Config, folder: Path) -> WandbMirror | None:

@@ -26,7 +26,7 @@ class ReferenceSet:
             batch_first=True,
             padding_value=-1,
         )
-        self.lengths = lengths.unique()
+        self.lengths = torch.unique(lengths)
         self.base = int(tokens.max()) + 1
         self.codes: list[Tensor] = []  # of the n-grams, ascending
         self.most: list[Tensor] = []  # occurrences in the reference that has most
@@ -34,9 +34,9 @@ class ReferenceSet:
         for n in range(order):
             codes = self._codes(numbers, tokens[:, n:])
             there = codes >= 0
-            known, own = codes[there].unique(return_inverse=True)
+            known, own = torch.unique(codes[there], return_inverse=True)
             row = torch.arange(len(tokens)).unsqueeze(1).expand_as(codes)[there]
-            pairs, counts = (row * max(1, len(known)) + own).unique(return_counts=True)
+            pairs, counts = torch.unique(row * max(1, len(known)) + own, return_counts=True)
             most = torch.zeros_like(known)
             most.scatter_reduce_(0, pairs % max(1, len(known)), counts, "amax")
             self.codes.append(known)

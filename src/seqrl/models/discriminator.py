@@ -33,13 +33,14 @@ class Windows(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(words, embedding)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(embedding, count, size)
-            for size, count in zip(windows, filters, strict=True)
+            nn.Conv1d(embedding, count, size) for size, count in zip(windows, filters, strict=True)
         )
         nn.init.uniform_(self.embedding.weight, -1, 1)
-        for convolution in self.convolutions:
-            nn.init.trunc_normal_(convolution.weight, std=0.1, a=-0.2, b=0.2)
-            nn.init.constant_(convolution.bias, 0.1)
+        for layer in self.convolutions:
+            assert isinstance(layer, nn.Conv1d)
+            assert layer.bias is not None
+            nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
+            nn.init.constant_(layer.bias, 0.1)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """A window stands where it is within the sequence, or, if it is wider, at its start.
@@ -49,9 +50,10 @@ class Windows(nn.Module):
         embedded = (self.embedding(tokens) * mask.unsqueeze(2)).transpose(1, 2)  # [N, E, T]
         length = mask.sum(1, keepdim=True)
         found = []
-        for convolution in self.convolutions:
-            size = convolution.kernel_size[0]
-            values = convolution(F.pad(embedded, (0, max(0, size - tokens.shape[1]))))
+        for layer in self.convolutions:
+            assert isinstance(layer, nn.Conv1d)
+            size = layer.kernel_size[0]
+            values = layer(F.pad(embedded, (0, max(0, size - tokens.shape[1]))))
             place = torch.arange(values.shape[2], device=tokens.device)
             inside = place <= (length - size).clamp(min=0)  # [N, T - w + 1]
             found.append((torch.relu(values) * inside.unsqueeze(1)).amax(2))
