@@ -69,19 +69,20 @@ TASK ?=
 SMALL_g2p := g2p_small
 SMALL_multi30k := multi30k_small
 SMALL_aeslc := aeslc_small
+SMALL_oracle := oracle_small
 task = $(or $(TASK),$(if $(filter paper,$(SCALE)),$(or $(3),iwslt14),$(or $(4),g2p)))
 USUAL_SEEDS := $(if $(filter paper,$(SCALE)),1 2 3 4 5 6 7 8 9,$(if $(filter smoke,$(SCALE)),1,1 2 3))
 TABLE_SEEDS = $(if $(filter file,$(origin SEEDS)),$(USUAL_SEEDS),$(SEEDS))
 setting = $(if $(filter smoke,$(SCALE)),$(or $(5),smoke),$(if $(filter small,$(SCALE)),$(SMALL_$(task))))
 define table
 @$(if $(filter paper small smoke,$(SCALE)),,$(error SCALE must be paper, small or smoke, not $(SCALE)))
-@$(if $(filter small,$(SCALE)),$(if $(setting),,$(error SCALE=small knows TASK=g2p, TASK=multi30k and TASK=aeslc, not $(task))))
+@$(if $(filter small,$(SCALE)),$(if $(setting),,$(error SCALE=small knows TASK=g2p$(comma) TASK=multi30k$(comma) TASK=aeslc and TASK=oracle$(comma) not $(task))))
 $(BIN)/seqrl-train -m 'experiment=$(if $(setting),[$(1)$(comma)$(setting)],$(1))' seed=$(call listed,$(TABLE_SEEDS)) \
   $(if $(setting),,task=$(task)) $(if $(filter paper,$(SCALE)),,$(2)) $(if $(DATA),task.data_dir='$(DATA)') \
   $(if $(JOBS),launcher=local launcher.jobs=$(JOBS)) $(if $(DRY),dry_run=true)
 endef
 
-.PHONY: table1 table3 table4 table7 figure1 erpo-mt erpo-sum
+.PHONY: table1 table3 table4 table7 figure1 erpo-mt erpo-sum seqgan-table
 table1: $(STAMP)  ## MLE, RAML, VAML, AC, ERAC; at SCALE=paper without and with input feeding
 	$(call table,table1,model.input_feeding=false)
 table3: $(STAMP)  ## ERAC: the penalty on the critic's spread against the target's speed
@@ -96,6 +97,8 @@ erpo-mt: $(STAMP)  ## MLE, scheduled sampling, RAML, interpolation and ERAC
 	$(call table,erpo_mt)
 erpo-sum: $(STAMP)  ## the same for summarization
 	$(call table,erpo_sum,,gigaword_200k,aeslc,smoke_reports)
+seqgan-table: $(STAMP)  ## MLE, scheduled sampling, PG-BLEU and SeqGAN against a random oracle
+	$(call table,seqgan,algorithm=mle$(comma)scheduled_sampling$(comma)reinforce$(comma)seqgan,oracle,oracle)
 
 .PHONY: bench
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR

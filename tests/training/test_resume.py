@@ -124,6 +124,13 @@ def same_weights(first: Path, second: Path) -> None:
             assert torch.equal(ours[key], theirs[key]), f"{name}: {key}"
 
 
+JUDGED = (
+    "algorithm.completions=2 algorithm.discriminator_steps=2 algorithm.discriminator.filters=[4] "
+    "algorithm.discriminator.windows=[2]"
+)
+"""A discriminator of no size, between two updates of which the policy has one."""
+
+
 @pytest.mark.parametrize(
     ("algorithm", "pieces"),
     [
@@ -150,6 +157,11 @@ def same_weights(first: Path, second: Path) -> None:
         pytest.param("mixer", [26, 9], id="mixer-twice"),
         pytest.param("mrt trainer.guards=null", [33], id="mrt"),
         pytest.param("gold algorithm.renew_every=4", [26], id="gold-between-copies"),
+        pytest.param(
+            f"seqgan {JUDGED} trainer.guards=null algorithm.completion_speed=0.5",
+            [27, 16],
+            id="seqgan-twice",
+        ),
         pytest.param("erac model=transformer", [5, 19], id="tied-transformer"),
         *(
             pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)
