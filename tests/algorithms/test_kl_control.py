@@ -56,13 +56,12 @@ def algorithm(policy: Tensor, prior: Tensor, **options: Any) -> KLControl:
     """All sequences are its samples, one for each source of `copies(40)`."""
     samples = trajectories_of(SEQUENCES)
     samples = replace(samples, cut=samples.length == STEPS)
-    made: dict[str, Any] = {"baseline": NoBaseline(), "reward": TabularReward(value_table(1))}
-    return KLControl(
-        policy=TabularPolicy(policy),
-        prior=TabularPolicy(prior),
-        proposal=Fixed(samples),
-        **(made | options),
-    )
+    made: dict[str, Any] = {
+        "proposal": Fixed(samples),
+        "baseline": NoBaseline(),
+        "reward": TabularReward(value_table(1)),
+    }
+    return KLControl(policy=TabularPolicy(policy), prior=TabularPolicy(prior), **(made | options))
 
 
 def expected_gradient(kl_control: KLControl) -> Tensor:
@@ -153,8 +152,9 @@ def test_parts_add_up_to_the_whole(rows: int) -> None:
 
     def made(start: int, end: int) -> tuple[Tensor, Tensor]:
         samples = trajectories_of(SEQUENCES[2 * start : 2 * end], group=2, width=STEPS)
-        one = algorithm(policy_table(0), policy_table(2), baseline=LeaveOneOut())
-        one.proposal = Fixed(samples)
+        one = algorithm(
+            policy_table(0), policy_table(2), baseline=LeaveOneOut(), proposal=Fixed(samples)
+        )
         (part,) = (p for p in batch.split(end - start) if p.offset == start)
         loss = one.losses(part, Clock())["policy"]
         return loss.detach(), torch.autograd.grad(loss, list(one.policy.parameters()))[0]

@@ -112,7 +112,7 @@ def test_beside_says_what_teacher_forcing_does(make: Make) -> None:
     def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
         found = beside(prefix, rows)
         seen.update({(int(row), t): found[place] for place, row in enumerate(rows)})
-        return sampler(noise)(t, logits, prefix, rows)
+        return torch.where(2 * rows == t, EOS, sampler(noise)(t, logits, prefix, rows))
 
     memory = policy.encode(batch.source, batch.source_mask)
     tokens, mask = rollout(policy, memory, rows=6, max_length=longest, choose=choose)
