@@ -150,6 +150,9 @@ def same_weights(first: Path, second: Path) -> None:
         pytest.param("mixer", [26, 9], id="mixer-twice"),
         pytest.param("mrt trainer.guards=null", [33], id="mrt"),
         pytest.param("gold algorithm.renew_every=4", [26], id="gold-between-copies"),
+        pytest.param("sequence_tutor algorithm.memory=60", [33, 3], id="tutor-twice"),
+        pytest.param("sequence_tutor algorithm.play_every=3", [25], id="tutor-between-plays"),
+        pytest.param("kl_control", [28], id="kl-control"),
         pytest.param("erac model=transformer", [5, 19], id="tied-transformer"),
         *(
             pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)
