@@ -287,6 +287,16 @@ def test_what_a_limit_puts_is_no_action() -> None:
     assert found.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
+def test_a_limit_where_the_end_is_certain_cuts_nothing() -> None:
+    trajectories = trajectories_of([(4, 5, 6, EOS), (5, EOS)])
+    at_the_limit = replace(trajectories, cut=torch.tensor([True, False]))
+    found, expected = (
+        vars(tutor(closed_table(0), value_table(1)).recorded(each, copies(2))[0])
+        for each in (at_the_limit, trajectories)
+    )
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("target", ["q", "psi", "g"])
