@@ -23,12 +23,14 @@ from seqrl.algorithms.baselines import Learned, RunningMean
 from seqrl.algorithms.erpo import ERPO
 from seqrl.algorithms.gold import GOLD
 from seqrl.algorithms.interpolation import Interpolation
+from seqrl.algorithms.kl_control import KLControl
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.mixer import Mixer
 from seqrl.algorithms.mrt import MinimumRisk
 from seqrl.algorithms.raml import RAML
 from seqrl.algorithms.reinforce import Reinforce
 from seqrl.algorithms.seqgan import Adversarial, DiscriminatorTraining
+from seqrl.algorithms.sequence_tutor import SequenceTutor
 from seqrl.algorithms.spg import SPG
 from seqrl.algorithms.token_targets import Distillation, LabelSmoothing
 from seqrl.algorithms.vaml import VAML, SoftQLearning
@@ -36,6 +38,7 @@ from seqrl.data.counts import TokenCounts
 from seqrl.models.base import Policy
 from seqrl.models.discriminator import CNNDiscriminator
 from seqrl.proposals.candidates import Candidates
+from seqrl.proposals.exploring import Exploring
 from seqrl.proposals.guided import RewardGuided
 from seqrl.proposals.mixing import Mixing
 from seqrl.proposals.mixture import TokenMixture
@@ -86,6 +89,19 @@ def erpo(network: Network) -> ERPO:
         sampling=Candidates(),
         reward=BleuReward(),
         path=[{"alpha": 0, "beta": 0.4, "steps": 3}, {"alpha": 0.5, "beta": 0.1}],
+    )
+
+
+def sequence_tutor(network: Network) -> SequenceTutor:
+    """Whose memory is full after two updates."""
+    prior = network(1)
+    return SequenceTutor(
+        policy=network(0),
+        prior=prior,
+        proposal=Exploring(prior=prior, epsilon=0.2),
+        reward=BleuReward(),
+        memory=4,
+        eta=0.2,
     )
 
 
@@ -149,6 +165,14 @@ MAKERS: dict[type[Algorithm], Callable[[Network], Algorithm]] = {
         completions=2,
         discriminator_steps=1,
         completion_speed=0.5,
+    ),
+    SequenceTutor: sequence_tutor,
+    KLControl: lambda network: KLControl(
+        policy=network(0),
+        prior=network(1),
+        proposal=Sampling(samples=3),
+        reward=BleuReward(),
+        baseline=RunningMean(),
     ),
 }
 
@@ -280,6 +304,7 @@ def test_foreign_state_is_refused() -> None:
 
 NAMES = {"mle", "raml", "vaml", "ac", "erac", "spg", "mixer", "scst", "mrt", "reinforce", "erpo"}
 NAMES |= {"gold", "seqgan", "interpolation", "distillation", "label_smoothing"}
+NAMES |= {"sequence_tutor", "kl_control"}
 NAMES |= {kind.__name__.lower() for kind in MAKERS}
 
 

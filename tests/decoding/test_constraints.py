@@ -7,7 +7,7 @@ import torch
 
 from seqrl.decoding.beam import beam_search
 from seqrl.decoding.constraints import UNCONSTRAINED, Constraints, repeating
-from seqrl.decoding.decoder import Beam, Decoder, Greedy, Sample
+from seqrl.decoding.decoder import Beam, Decoder, Greedy, Sample, SampledStart
 from tabular import (
     EOS,
     PAD,
@@ -123,6 +123,7 @@ def test_a_wide_beam_finds_the_best_of_what_is_allowed(constraints: Constraints,
         Greedy(max_length=STEPS, min_length=2, no_repeat_ngram=1, no_unk=True),
         Beam(size=3, max_length=STEPS, min_length=2, no_repeat_ngram=1, no_unk=True),
         Sample(seed=3, max_length=STEPS, min_length=2, no_repeat_ngram=1, no_unk=True),
+        SampledStart(seed=3, max_length=STEPS, min_length=2, no_repeat_ngram=1, no_unk=True),
     ],
     ids=lambda decoder: type(decoder).__name__,
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqrl.decoding.decoder import Greedy, Sample
+from seqrl.decoding.decoder import Greedy, Sample, SampledStart
 from seqrl.decoding.rollout import FULL_ENOUGH, greedy, rollout, sampler
 from tabular import (
     EOS,
@@ -178,6 +178,23 @@ def test_decoders_restore_the_mode_and_repeat_themselves() -> None:
     assert any(tokens != other[0] for tokens in other)
 
 
+@pytest.mark.parametrize("sampled", range(STEPS + 1))
+def test_after_a_sampled_start_the_most_probable_tokens_follow(sampled: int) -> None:
+    """None drawn: greedy; all: a sample; between, each token is what its prefix asks for."""
+    table, batch = policy_table(0, rows=70), batch_of([(4, EOS)] * 60)
+    policy = TabularPolicy(table)
+    found = rows_of(SampledStart(sampled=sampled, max_length=STEPS, seed=3)(policy, batch))
+    samples = rows_of(Sample(max_length=STEPS, seed=3)(policy, batch))
+    for row, (y, sample) in enumerate(zip(found, samples, strict=True)):
+        assert y[:sampled] == sample[:sampled]
+        for t in range(sampled, min(len(y), STEPS - 1)):
+            assert y[t] == table[4 + row, NODE[y[:t]]].argmax()
+    assert (found == samples) == (sampled >= STEPS - 1)
+    assert (found == rows_of(Greedy(max_length=STEPS)(policy, batch))) == (sampled == 0)
+
+
 def test_decoders_refuse_unusable_arguments() -> None:
+    with pytest.raises(ValueError, match="sampled must not be negative, not -1"):
+        SampledStart(sampled=-1)
     with pytest.raises(ValueError, match="max_length"):
         Greedy(max_length=0)

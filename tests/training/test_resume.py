@@ -162,6 +162,13 @@ JUDGED = (
             [27, 16],
             id="seqgan-twice",
         ),
+        pytest.param("sequence_tutor algorithm.memory=60", [33, 3], id="tutor-twice"),
+        pytest.param(
+            "sequence_tutor algorithm.play_every=3 trainer.guards=null",
+            [25],
+            id="tutor-between-plays",
+        ),
+        pytest.param("kl_control", [28], id="kl-control"),
         pytest.param("erac model=transformer", [5, 19], id="tied-transformer"),
         *(
             pytest.param(algorithm, [updates], id=f"{algorithm}-{updates}", marks=pytest.mark.full)

@@ -59,9 +59,13 @@ class Reinforce(WeightedLikelihood):
     def scored(self, batch: Batch, clock: Clock) -> Scored:
         with dropout(self.policy, self.dropout):
             scored = super().scored(batch, clock)
-        rewards = self.rewards(scored.trajectories, batch).to(scored.log_probs.dtype)
-        self._samples = Samples(scored.trajectories, rewards, scored.features.detach(), batch)
+        returns = self.returns(scored, batch)
+        self._samples = Samples(scored.trajectories, returns, scored.features.detach(), batch)
         return scored
+
+    def returns(self, scored: Scored, batch: Batch) -> Tensor:
+        """What is to be maximised of each sample [N]: its reward."""
+        return self.rewards(scored.trajectories, batch).to(scored.log_probs.dtype)
 
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         losses = super().losses(batch, clock)

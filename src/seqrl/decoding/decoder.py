@@ -99,9 +99,50 @@ class Sample(Decoder):
             memory,
             rows=len(batch),
             max_length=self.max_length,
-            choose=self.constrained(policy, sampler(noise)),
+            choose=self.constrained(policy, self.chooser(noise)),
         )
         return tokens
+
+    def chooser(self, noise: Tensor) -> Choose:
+        """How tokens are drawn with noise [T, B] in [0, 1)."""
+        return sampler(noise)
+
+
+class SampledStart(Sample):
+    """The first tokens are drawn, all others are the most probable ones.
+
+    Where nothing is read, the most probable output is always the same.
+
+    sampled  how many are drawn
+    """
+
+    def __init__(
+        self,
+        *,
+        sampled: int = 1,
+        seed: int = 0,
+        max_length: int = 100,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
+        no_unk: bool = False,
+    ) -> None:
+        super().__init__(
+            seed=seed,
+            max_length=max_length,
+            min_length=min_length,
+            no_repeat_ngram=no_repeat_ngram,
+            no_unk=no_unk,
+        )
+        require(sampled >= 0, f"sampled must not be negative, not {sampled}")
+        self.sampled = sampled
+
+    def chooser(self, noise: Tensor) -> Choose:
+        draw = super().chooser(noise)
+
+        def choose(t: int, logits: Tensor, prefix: Tensor, rows: Tensor) -> Tensor:
+            return (draw if t < self.sampled else greedy)(t, logits, prefix, rows)
+
+        return choose
 
 
 class Beam(Decoder):
