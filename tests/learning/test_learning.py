@@ -217,7 +217,7 @@ LEARNERS: dict[str, tuple[str, ...]] = {
     "mixer": WARM,
     "mrt": (*WARM, "algorithm.samples=8"),
     "gold": WARM,
-    "sequence_tutor": (*WARM, "algorithm.epsilon=0.02", "algorithm.eta=0.1"),
+    "sequence_tutor": (*WARM, "task.budget.joint.epochs=9", "algorithm.eta=0.1"),
     "kl_control": WARM,
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
