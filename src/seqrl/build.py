@@ -50,7 +50,7 @@ from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.schedules import Schedule
-from seqrl.tracking.run_folder import CONFIG, POLICY
+from seqrl.tracking.run_folder import CONFIG, POLICY, stage_folder
 from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
@@ -71,6 +71,9 @@ CORPUS = {
 }
 """The settings of a task that say what is read, and what they must be."""
 
+
+KEPT = ("_target_", "_recursive_", "reads")
+"""What the description of a network says beside the arguments of its constructor."""
 
 NO_COUNTS = TokenCounts([], size=8, bos=2)
 
@@ -206,12 +209,19 @@ def own_networks(stage: Config) -> Config:
 
 
 def network_node(config: Config, name: str, stage: Config) -> Config:
-    """The description of a network: `model`'s, the stage's, or that of the run it comes from."""
+    """The description of a network: `model`'s, the stage's, or that of the run it comes from.
+
+    What a stage says of a network of `model` changes its settings, or is another class's whole
+    description.
+    """
     run = external_start(config, stage, name)
     if run is not None:
         return run_network(run, name)
-    node: Config = (config["model"].get(name) or {}) | own_networks(stage).get(name, {})
-    return node
+    usual: Config = config["model"].get(name) or {}
+    own: Config = own_networks(stage).get(name, {})
+    return (
+        own if own.get("_target_", usual.get("_target_")) != usual.get("_target_") else usual | own
+    )
 
 
 def build_algorithm(
@@ -262,15 +272,19 @@ def check_starts(config: Config, name: str) -> None:
             raise ConfigError(f"{network}={source}: the stage learns no {start.network}; {choices}")
 
 
-def run_network(run: str, name: str) -> Config:
-    """The description of the policy of a finished run, which is to be the network `name`.
+def run_network(run: str, name: str, stage: str | None = None) -> Config:
+    """The description of a policy of a finished run, which is to be the network `name`.
 
     ConfigError where there is no such run.
+
+    stage  that delivered it; none: the last one
     """
     path = Path(run) / CONFIG
-    described = Path(run) / POLICY
-    if described.is_file():
-        return json.loads(described.read_text())  # type: ignore[no-any-return]
+    if path.is_file():
+        own = weights_file(run).parent if stage is None else stage_folder(Path(run), stage)
+        for described in (own / POLICY, Path(run) / POLICY):
+            if described.is_file():
+                return json.loads(described.read_text())  # type: ignore[no-any-return]
     try:
         return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
     except (OSError, KeyError):
@@ -279,12 +293,12 @@ def run_network(run: str, name: str) -> Config:
         ) from None
 
 
-def described_policy(config: Config, task: Task) -> Config:
-    """The description of the policy that makes it anew from nothing outside the run."""
-    node = config["model"]["policy"]
+def described_policy(config: Config, task: Task, stage: Config) -> Config:
+    """The description of a stage's policy that makes it anew from nothing outside the run."""
+    node = network_node(config, "policy", stage)
     with torch.device("meta"):
-        policy = build_network(config, "policy", vocabularies(task), 0)
-    named = {name: node[name] for name in ("_target_", "reads")}
+        policy = build_network(config, "policy", vocabularies(task), 0, stage)
+    named = {name: node[name] for name in KEPT if name in node}
     return named | policy.arguments({k: v for k, v in node.items() if k not in named})
 
 
@@ -611,7 +625,8 @@ def check(config: Config) -> None:
             attempt(f"{place}.lr_schedule", build_lr_schedule, stage)
             attempt(place, check_starts, config, name)
             attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
-            if "policy" in own_networks(stage):
+            own_policy = own_networks(stage).get("policy")
+            if own_policy and "_target_" not in own_policy:
                 problems.add("networks: policy is model's, and the same in all stages", place)
             needed = attempt(place, stage_networks, config, stage) or []
             special = {n for n in needed if external_start(config, stage, n)} | {

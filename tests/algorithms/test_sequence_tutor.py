@@ -22,6 +22,7 @@ from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import plain, run_folder
 from seqrl.models.language_model import LanguageModel
+from seqrl.models.tilted import Tilted
 from seqrl.proposals.exploring import Exploring
 from seqrl.rewards.bleu import BleuReward
 from seqrl.rewards.chrf import ChrfReward
@@ -525,3 +526,42 @@ def test_a_run_starts_at_the_prior(target: str, tmp_path: Path) -> None:
         entry["stage"] for entry in json.loads((folder / "result.json").read_text())["scores"]
     ]
     assert {"actor", "tutor"} == set(stages)
+
+
+def test_a_network_of_its_own_learns_g_itself() -> None:
+    """With logits log p + G, the values are G, and the states log sum p exp G."""
+    sizes = {"source_size": 9, "target_size": SIZE, "specials": SPECIALS}
+    described = {"_target_": "seqrl.models.lstm.LSTM", "embedding": 4, "hidden": 4, "dropout": 0.0}
+    torch.manual_seed(3)
+    policy = Tilted(**sizes, network=described).double()  # type: ignore[arg-type]
+    own = SequenceTutor(
+        policy=policy,
+        prior=policy.prior,
+        proposal=Exploring(prior=policy.prior),
+        reward=BleuReward(),
+        target="g",
+        centred=False,
+        gamma=0.7,
+        c=0.5,
+    )
+    batch = batch_of(REFERENCES)
+    trajectories = batch.reference_trajectories()
+    plays, _ = own.recorded(trajectories, batch)
+    memory = policy.encode(batch.source, batch.source_mask)
+    inputs = batch.target_inputs
+    g = policy.values.logits(memory.values, inputs)
+    log_p = torch.log_softmax(policy.prior.logits(memory.prior, inputs), -1)
+    taken = g.gather(2, batch.target.unsqueeze(2)).squeeze(2)
+    expected = torch.where(plays.actions, taken, 0.0)
+    assert torch.allclose(own.values(plays), expected, atol=1e-9)
+    states = torch.where(plays.states, torch.logsumexp(log_p + g, -1), 0.0)
+    assert torch.allclose(own.state_values(plays), states, atol=1e-9)
+    following = torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], 1)
+    ends = batch.target == EOS
+    target = plays.rewards / 0.5 + 0.7 * torch.where(ends, 0.0, following)
+    found = own.targets(plays, own.state_values(plays))
+    assert torch.allclose(found[plays.actions], target[plays.actions], atol=1e-9)
+    loss = own.losses(batch, Clock())["policy"]
+    loss.backward()
+    assert all(p.grad is None for p in policy.prior.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in policy.values.parameters())

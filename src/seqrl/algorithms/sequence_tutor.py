@@ -49,7 +49,8 @@ class SequenceTutor(Algorithm):
     The network starts as the prior's, so that its logits z are log p and a number log Z(s), which
     no policy depends on. `centred`, the values are z - log Z(s): Psi = log p at first, and with
     r = 0 there is nothing to learn. G is z - log Z(s) - log p, which makes p exp(G) softmax(z):
-    g is then psi, in other words.
+    g is then psi, in other words. With a `models.tilted.Tilted` policy, whose logits are log p + G,
+    G is a network of its own, as in the paper.
 
     An EOS that a limit on the length put is no action; the one before has the value of what would
     have followed. Nor is an EOS where nothing else can stand: the sequence ends with the word

@@ -65,7 +65,7 @@ def _save(output: Path, run: Run, model: Model) -> None:
     from seqrl.evaluation.export import save_exported
 
     config = model.config
-    described = made(config["model"]["policy"], ("reads",))
+    described = made(config["model"]["policy"], ("_recursive_", "reads"))
     described["arguments"] = model.policy.arguments(described["arguments"])
     save_exported(
         output,

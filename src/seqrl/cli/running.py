@@ -30,12 +30,20 @@ from seqrl.cli.runs import show, shown_before
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
-from seqrl.identity import Config, ConfigError, run_folder
+from seqrl.identity import Config, ConfigError, needed_stages, run_folder
 from seqrl.reports.run_report import plot_curves
 from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
-from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, LOCK, POLICY, RESULT, write_status
+from seqrl.tracking.run_folder import (
+    CONFIG,
+    ENVIRONMENT,
+    LOCK,
+    POLICY,
+    RESULT,
+    stage_folder,
+    write_status,
+)
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.pipeline import Pipeline
 from seqrl.training.results import evaluate_stages, stage_summaries
@@ -111,9 +119,11 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
     write_json_atomic(folder / ENVIRONMENT, environment_record())
     task = build_task(config)
     task.save(folder / "tokenizers")
-    described = described_policy(config, task)
-    if described != config["model"]["policy"]:
-        write_json_atomic(folder / POLICY, described)
+    stages = {n: s for n, s in needed_stages(config).items() if "policy" in s["optimizers"]}
+    for name, stage in stages.items():
+        described = described_policy(config, task, stage)
+        if described != config["model"]["policy"]:
+            write_json_atomic(stage_folder(folder, name) / POLICY, described)
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
     mirror = build_mirror(config, folder)
     pipeline = Pipeline(
@@ -132,7 +142,7 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
             task=task,
             decoders=final_decoders(config),
             device=device,
-            build_policy=lambda: build_network(config, "policy", sizes, 0),
+            build_policy=lambda name: build_network(config, "policy", sizes, 0, stages[name]),
             folder=folder,
         )
         plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)

@@ -272,7 +272,7 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         task.load_tokenizers(run.folder / "tokenizers")
     except (OSError, ValueError, LookupError) as error:
         raise RunError(f"the tokenizers of {run.folder} cannot be read: {error}") from None
-    model = config["model"] | {"policy": run_network(str(run.folder), "policy")}
+    model = config["model"] | {"policy": run_network(str(run.folder), "policy", stage)}
     config = {**config, "model": model}
     try:
         policy = build_network(config, "policy", vocabularies(task), 0)

@@ -14,7 +14,12 @@ from seqrl.tracking.files import write_json_atomic
 CONFIG, RESULT, STATUS = "config.yaml", "result.json", "status.json"
 ENVIRONMENT, LOCK = "environment.json", ".lock"
 POLICY = "policy.json"
-"""What makes the policy anew, where the configuration names something outside the run."""
+"""What makes a stage's policy anew, where it is not what the configuration says of the model's."""
+
+
+def stage_folder(run: Path, stage: str) -> Path:
+    """Where a run keeps what one of its stages delivered."""
+    return run / "checkpoints" / stage
 
 
 @dataclass(frozen=True)

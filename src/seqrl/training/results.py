@@ -15,6 +15,7 @@ from seqrl.evaluation.decode import Evaluation, evaluate
 from seqrl.models.base import Policy
 from seqrl.models.weights import load_stored
 from seqrl.tracking.files import write_text_atomic
+from seqrl.tracking.run_folder import stage_folder
 from seqrl.training.pipeline import StageResult, delivered
 
 SPLITS = ("dev", "test")
@@ -27,26 +28,28 @@ def evaluate_stages(
     task: Task,
     decoders: Mapping[str, Decoder],
     device: torch.device,
-    build_policy: Callable[[], Policy[Any, Any]],
+    build_policy: Callable[[str], Policy[Any, Any]],
     folder: Path,
 ) -> list[dict[str, Any]]:
     """One entry for each policy, split and way of decoding, in this order.
 
     The outputs are written to `checkpoints/<stage>/<split>.<decoding>.hyp.txt`, and those of
     the last policy under the first way of decoding to `<split>.hyp.txt` as well.
+
+    build_policy  the network of a stage's policy
     """
     policies = [result for result in results if result.stage.delivers_policy]
     entries = []
     for result in policies:
-        policy = build_policy()
+        policy = build_policy(result.stage.name)
         load_stored(policy, delivered(result.folder, POLICY))
         policy.to(device)
         for split in SPLITS:
             for number, (name, decoder) in enumerate(decoders.items()):
                 evaluation = evaluate(policy, task, task.split(split), decoder, device)
                 text = "".join(line + "\n" for line in evaluation.hypotheses)
-                stage_folder = folder / "checkpoints" / result.stage.name
-                write_text_atomic(stage_folder / f"{split}.{name}.hyp.txt", text)
+                own = stage_folder(folder, result.stage.name)
+                write_text_atomic(own / f"{split}.{name}.hyp.txt", text)
                 if result is policies[-1] and number == 0:
                     write_text_atomic(folder / f"{split}.hyp.txt", text)
                 entries.append(entry(result, split, name, evaluation))
@@ -75,4 +78,4 @@ def stage_summaries(results: list[StageResult]) -> dict[str, dict[str, Any]]:
 
 def weights_of(folder: Path, stage: str) -> dict[str, Tensor]:
     """The policy that a finished run keeps for one of its stages."""
-    return delivered(folder / "checkpoints" / stage, POLICY)
+    return delivered(stage_folder(folder, stage), POLICY)
