@@ -128,7 +128,7 @@ class Adversarial(WeightedLikelihood):
         proposal: Sampling,
         completions: int = 16,
         policy_steps: int = 1,
-        discriminator_steps: int = 10,
+        discriminator_steps: int = 30,
         baseline: float = 0.0,
         completion_speed: float = 1.0,
         lambda_mle: float = 0.0,
