@@ -56,7 +56,7 @@ class Windows(nn.Module):
             values = layer(F.pad(embedded, (0, max(0, size - tokens.shape[1]))))
             place = torch.arange(values.shape[2], device=tokens.device)
             inside = place <= (length - size).clamp(min=0)  # [N, T - w + 1]
-            found.append((torch.relu(values) * inside.unsqueeze(1)).amax(2))
+            found.append(torch.relu(values.masked_fill(~inside.unsqueeze(1), -torch.inf).amax(2)))
         return torch.cat(found, dim=1)
 
 
