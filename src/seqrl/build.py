@@ -291,15 +291,17 @@ def described_policy(config: Config, task: Task) -> Config:
 def build_reward(config: Config, stage: Config, task: Task | None = None) -> Reward:
     """The reward at the stage's scale; `token_scale` is there for stages to refer to.
 
-    task  whose text a reward may ask for; none: there are no data yet
+    task  whose text a reward may ask for, and its target words as far as they are known without
+          data; none: there is no task yet
     """
     node = config["reward"] | stage.get("reward", {})
 
     def text(ids: Sequence[int]) -> str:
         return "" if task is None else task.target_tokenizer.decode(ids)
 
+    words = {} if task is None else {"words": task.target_words}
     reward: Reward = build_with(
-        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text}
+        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text, **words}
     )
     return reward
 
@@ -579,7 +581,7 @@ def check(config: Config) -> None:
     if config["task"]["metric"] in DESCRIPTIVE:
         problems.add(f"task: no model can be selected by {config['task']['metric']}")
     decoder = attempt("decoding", build_decoder, config)
-    attempt("reward", build_reward, config, {})
+    attempt("reward", build_reward, config, {}, task)
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
     for problem in (*outputs_problems(config), *seed_problems(config)):
