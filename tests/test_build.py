@@ -137,7 +137,7 @@ def test_the_critic_of_vaml_is_barred_like_a_policy_whatever_the_model(model: st
         f"{group}={name}"
         for group in ("model", "reward", "decoding", "trainer", "tracker", "experiment")
         for name in names(group)
-        if name not in ("chrf", "mix", "pretrained")
+        if name not in ("chrf", "mix", "music", "pretrained")
     ],
 )
 def test_every_other_choice_builds(override: str) -> None:
@@ -148,6 +148,27 @@ def test_a_reward_that_needs_the_text_builds_where_whole_sequences_are_rewarded(
     check(composed("algorithm=reinforce", "device=cpu", "reward=chrf"))
     with pytest.raises(ConfigError, match="needs a reward for every token"):
         check(composed("algorithm=erac", "device=cpu", "reward=chrf"))
+
+
+def test_music_rewards_melodies_alone() -> None:
+    check(composed("algorithm=erac", "device=cpu", "task=melody", "reward.repeats=0.5"))
+    for task in ("phrases", "oracle"):
+        with pytest.raises(ConfigError, match="need a task whose target words are the symbols"):
+            check(composed("device=cpu", f"task={task}", "reward=music"))
+
+
+def test_a_task_may_have_the_likelihood_select_its_own_stages() -> None:
+    stages = composed("algorithm=scst", "task=melody")["algorithm"]["stages"]
+    assert [stage["select"] for stage in stages.values()] == ["nll", "melody_reward"]
+    usual = composed("algorithm=scst", "task=g2p")["algorithm"]["stages"]
+    assert {stage["select"] for stage in usual.values()} == {"per"}
+
+
+def test_a_melodys_length_reaches_its_model_and_its_reward() -> None:
+    config = composed("task=melody", "task.corpus.length=16")
+    parts = config["reward"]["parts"]
+    lengths = {config["model"]["policy"]["length"], parts["tonic"]["steps"]}
+    assert lengths | {parts["extremes"]["steps"]} == {16}
 
 
 def test_a_mix_builds_with_a_weight() -> None:
@@ -177,6 +198,7 @@ def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
 
 BUDGETS = {
     "lstm": {"paper": "paper", "small": "small"},
+    "note_rnn": {"paper": "paper", "small": "small"},
     "transformer": {"paper": "transformer", "small": "transformer_small"},
     "pretrained": {"paper": "pretrained", "small": "pretrained"},
 }
