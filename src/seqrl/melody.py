@@ -9,6 +9,8 @@ The numbers are the paper's, the words are ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 OFF, HOLD, FIRST = 0, 1, 2
 """Symbols: the end of a note, no event, the lowest note."""
 LOWEST, NOTES = 48, 36
@@ -26,6 +28,16 @@ SYMBOLS = (
 NUMBERS = {word: number for number, word in enumerate(SYMBOLS)}
 
 
-def pitch(symbol: int) -> int:
-    """The MIDI pitch of a note's symbol."""
-    return symbol - FIRST + LOWEST
+def sounding(symbols: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """The notes that are heard, as first step, steps and MIDI pitch.
+
+    A note ends where the next one begins, at OFF, or with the melody.
+    """
+    begun: tuple[int, int] | None = None
+    for step, symbol in enumerate([*symbols, OFF]):
+        if symbol == HOLD:
+            continue
+        if begun is not None:
+            start, pitch = begun
+            yield start, step - start, pitch
+        begun = None if symbol == OFF else (step, symbol - FIRST + LOWEST)
