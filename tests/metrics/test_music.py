@@ -235,6 +235,14 @@ def test_all_steps_at_once_are_what_plain_words_say() -> None:
 
 
 @pytest.mark.parametrize("term", music.TERMS)
+def test_the_first_steps_may_be_left_out(term: Callable[..., Tensor]) -> None:
+    batch = torch.tensor(melodies(20))
+    whole = term(batch)
+    for first in (0, 1, 6, 7, 8, 20, 31):
+        assert torch.equal(term(batch, first=first), whole[:, first:])
+
+
+@pytest.mark.parametrize("term", music.TERMS)
 def test_a_step_is_worth_what_it_is_worth_whatever_follows(
     term: Callable[[Tensor], Tensor],
 ) -> None:

@@ -1,10 +1,9 @@
 """The music theory of Jaques et al. (2017) on melodies, note by note.
 
-Melodies are symbols of `seqrl.melody`, notes [N, T]; every function gives, for each step t, what
-follows from y_1..t alone. The rules are the paper's in words (section 5.2, after Gauldin's book on
-counterpoint); where words leave something open, the released code (magenta, rl_tuner) decides,
-and so do its constants. The key is C major, its tonic C4.
-
+Melodies are symbols of `seqrl.melody`, notes [N, T]; every function gives, for each step t from
+`first` on, what follows from y_1..t alone. The rules are the paper's in words (section 5.2, after
+Gauldin's book on counterpoint); where words leave something open, the released code (magenta,
+rl_tuner) decides, and so do its constants. The key is C major, its tonic C4.
 """
 
 from __future__ import annotations
@@ -55,22 +54,23 @@ def on_tonic(notes: Tensor, steps: int = STEPS) -> Tensor:
     return (begins & (notes == TONIC)) | ends
 
 
-def excessive(notes: Tensor, plain: int = 4, broken: int = 6, rests: int = 1) -> Tensor:
-    """[N, T], whether the symbol stood too often before.
+def excessive(
+    notes: Tensor, plain: int = 4, broken: int = 6, rests: int = 1, *, first: int = 0
+) -> Tensor:
+    """[N, T - first], whether the symbol stood too often before.
 
     It is counted backwards to the first note that is another one: more than `plain` times is too
     often, or more than `broken` where holds or rests stand between; of rests, more than `rests`.
     Holds are symbols like others, as released: after a note the sixth of them is too many.
     """
-    steps = notes.shape[1]
-    now, then = notes.unsqueeze(2), notes.unsqueeze(1)  # [N, T, 1], [N, 1, T]
-    before = torch.ones(steps, steps, dtype=torch.bool, device=notes.device).tril(-1)
+    now, then = notes[:, first:].unsqueeze(2), notes.unsqueeze(1)
+    before = torch.ones_like(now == then).tril(first - 1)
     other = before & (then >= FIRST) & (then != now)
     since = before & (other.flip(2).cumsum(2).flip(2) == 0)
     count = (since & (then == now)).sum(2)
     between = (since & (then < FIRST) & (then != now)).any(2)
     limit = torch.where(between, broken, plain)
-    return (count > limit) | ((notes == OFF) & (count > rests))
+    return (count > limit) | ((now.squeeze(2) == OFF) & (count > rests))
 
 
 def autocorrelation(notes: Tensor, lag: int) -> Tensor:
@@ -92,28 +92,36 @@ def autocorrelation(notes: Tensor, lag: int) -> Tensor:
     return product.double() / (count * spread).double()
 
 
-def distinct(notes: Tensor) -> Tensor:
-    """[N, T], different notes among the last `BAR` symbols; 0 before there are so many."""
-    there = one_hot(notes, FIRST + NOTES)[..., FIRST:]
-    counted = pad(there.cumsum(1), (0, 0, BAR, 0))
+def distinct(notes: Tensor, *, first: int = 0) -> Tensor:
+    """[N, T - first], different notes among the last `BAR` symbols; 0 before there are so many."""
+    own = _since(notes, first)
+    there = one_hot(own.clamp(min=HOLD), FIRST + NOTES)[..., FIRST:]
+    counted = pad(there.cumsum(1), (0, 0, 1, 0))
     found = ((counted[:, BAR:] - counted[:, :-BAR]) > 0).sum(2)
-    found[:, : BAR - 1] = 0
+    found[:, : max(0, BAR - 1 - first)] = 0
     return found
 
 
-def in_motif(notes: Tensor) -> Tensor:
-    """[N, T], whether the last `BAR` symbols are a motif."""
-    return distinct(notes) >= MOTIF
+def in_motif(notes: Tensor, *, first: int = 0) -> Tensor:
+    """[N, T - first], whether the last `BAR` symbols are a motif."""
+    return distinct(notes, first=first) >= MOTIF
 
 
-def in_repeated_motif(notes: Tensor) -> Tensor:
-    """[N, T], whether these are a motif, and stand once more before they began."""
+def in_repeated_motif(notes: Tensor, *, first: int = 0) -> Tensor:
+    """[N, T - first], whether these are a motif, and stand once more before they began."""
     steps = notes.shape[1]
-    same = notes.unsqueeze(2) == notes.unsqueeze(1)  # [N, T, T]
-    again = torch.ones_like(same).tril(-BAR)
-    for back in range(BAR):
-        again = again & pad(same, (back, 0, back, 0))[:, :steps, :steps]
-    return again.any(2) & in_motif(notes)
+    # [N, T - first + BAR - 1, T + BAR - 1], whether two symbols are the same
+    same = _since(notes, first).unsqueeze(2) == pad(notes, (BAR - 1, 0), value=NONE).unsqueeze(1)
+    again = torch.stack(
+        [same[:, back : back + steps - first, back : back + steps] for back in range(BAR)]
+    ).all(0)
+    return again.tril(first - BAR).any(2) & in_motif(notes, first=first)
+
+
+def _since(notes: Tensor, first: int) -> Tensor:
+    """The symbols from `BAR` - 1 before the first on; NONE where there are not so many."""
+    start = first - BAR + 1
+    return pad(notes[:, max(0, start) :], (max(0, -start), 0), value=NONE)
 
 
 def before(notes: Tensor) -> Tensor:
@@ -150,55 +158,68 @@ def leaps(notes: Tensor, apart: int = 6) -> tuple[Tensor, Tensor]:
     return torch.stack(resolved, 1), torch.stack(doubled, 1)
 
 
-def unique(notes: Tensor, highest: bool) -> Tensor:
-    """[N, T], whether the highest note up to each step, or the lowest, began once."""
+def unique(notes: Tensor, highest: bool, *, first: int = 0) -> Tensor:
+    """[N, T - first], whether the highest note up to each step, or the lowest, began once."""
     sign = 1 if highest else -1
     least = -FIRST - NOTES
     height = (sign * notes).masked_fill(notes < FIRST, least)
-    most = height.cummax(1).values
-    equal = (height.unsqueeze(1) == most.unsqueeze(2)).tril()  # [N, T, T]
+    most = height.cummax(1).values[:, first:]
+    equal = (height.unsqueeze(1) == most.unsqueeze(2)).tril(first)
     return (equal.sum(2) == 1) & (most > least)
 
 
-# What each step is worth, [N, T], with the constants of the released code.
+# What each step is worth, [N, T - first], with the constants of the released code.
 
 
-def key(notes: Tensor, *, penalty: float = -1.0) -> Tensor:
+def key(notes: Tensor, *, first: int = 0, penalty: float = -1.0) -> Tensor:
     """A note out of key."""
-    return penalty * out_of_key(notes)
+    return penalty * out_of_key(notes[:, first:])
 
 
-def tonic(notes: Tensor, *, reward: float = 3.0, steps: int = STEPS) -> Tensor:
+def tonic(notes: Tensor, *, first: int = 0, reward: float = 3.0, steps: int = STEPS) -> Tensor:
     """What `on_tonic` wants."""
-    return reward * on_tonic(notes, steps)
+    return reward * on_tonic(notes, steps)[:, first:]
 
 
 def repeats(
-    notes: Tensor, *, penalty: float = -100.0, plain: int = 4, broken: int = 6, rests: int = 1
+    notes: Tensor,
+    *,
+    first: int = 0,
+    penalty: float = -100.0,
+    plain: int = 4,
+    broken: int = 6,
+    rests: int = 1,
 ) -> Tensor:
     """A symbol that stood too often before, see `excessive`."""
-    return penalty * excessive(notes, plain, broken, rests)
+    return penalty * excessive(notes, plain, broken, rests, first=first)
 
 
-def correlation(notes: Tensor, *, weight: float = 3.0, threshold: float = 0.15) -> Tensor:
+def correlation(
+    notes: Tensor, *, first: int = 0, weight: float = 3.0, threshold: float = 0.15
+) -> Tensor:
     """-weight sum_lag |c_lag|, of the autocorrelations beyond the threshold."""
-    found = torch.stack([autocorrelation(notes, lag).abs() for lag in LAGS])
+    found = torch.stack([autocorrelation(notes, lag)[:, first:].abs() for lag in LAGS])
     return -weight * torch.where(found > threshold, found, 0).sum(0)
 
 
-def motif(notes: Tensor, *, reward: float = 3.0, more: float = 0.3) -> Tensor:
+def motif(notes: Tensor, *, first: int = 0, reward: float = 3.0, more: float = 0.3) -> Tensor:
     """reward + more (n - 3) where there is a motif, of n different notes."""
-    return (reward + more * (distinct(notes) - MOTIF)) * in_motif(notes)
+    different = distinct(notes, first=first)
+    return (reward + more * (different - MOTIF)) * (different >= MOTIF)
 
 
-def repeated_motif(notes: Tensor, *, reward: float = 4.0, more: float = 1.0) -> Tensor:
+def repeated_motif(
+    notes: Tensor, *, first: int = 0, reward: float = 4.0, more: float = 1.0
+) -> Tensor:
     """reward + more (n - 3) where a motif, of n different notes, stands once more before."""
-    return (reward + more * (distinct(notes) - MOTIF)) * in_repeated_motif(notes)
+    different = distinct(notes, first=first)
+    return (reward + more * (different - MOTIF)) * in_repeated_motif(notes, first=first)
 
 
 def intervals(
     notes: Tensor,
     *,
+    first: int = 0,
     factor: float = 5.0,
     rest: float = 0.05,
     rest_on_chord: float = 0.15,
@@ -220,7 +241,7 @@ def intervals(
     rest or a hold counts more after a C or G; a third is in key from a C or E, a fifth from a C
     or G.
     """
-    last = before(notes)
+    last, notes = before(notes)[:, first:], notes[:, first:]
     chord, third_there = on_degree(last, 0, 7), on_degree(last, 0, 4)
     size = (notes - last).abs()
     found = (size > OCTAVE) * beyond
@@ -234,17 +255,22 @@ def intervals(
 
 
 def leaping(
-    notes: Tensor, *, resolved: float = 5.0, doubled: float = -5.0, apart: int = 6
+    notes: Tensor,
+    *,
+    first: int = 0,
+    resolved: float = 5.0,
+    doubled: float = -5.0,
+    apart: int = 6,
 ) -> Tensor:
     """A leap that is resolved, and one that is followed by another, see `leaps`."""
     back, again = leaps(notes, apart)
-    return resolved * back + doubled * again
+    return (resolved * back + doubled * again)[:, first:]
 
 
-def extremes(notes: Tensor, *, reward: float = 3.0, steps: int = STEPS) -> Tensor:
+def extremes(notes: Tensor, *, first: int = 0, reward: float = 3.0, steps: int = STEPS) -> Tensor:
     """At the last step, a highest note that began once, and likewise a lowest."""
-    place = torch.arange(notes.shape[1], device=notes.device)
-    found = unique(notes, True).int() + unique(notes, False).int()
+    place = torch.arange(first, notes.shape[1], device=notes.device)
+    found = unique(notes, True, first=first).int() + unique(notes, False, first=first).int()
     return reward * found * (place == steps - 1)
 
 

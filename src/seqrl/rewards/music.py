@@ -42,8 +42,8 @@ class MusicReward(PrefixReward):
         return True
 
     @abstractmethod
-    def worth(self, notes: Tensor) -> Tensor:
-        """r(y_1..t) of symbols [N, T], [N, T]."""
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        """r(y_1..t) of symbols [N, T] at the steps from the first on, [N, T - first]."""
 
     def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
         return self.increments(trajectories, batch).sum(1)
@@ -51,21 +51,21 @@ class MusicReward(PrefixReward):
     def increments(self, trajectories: Trajectories, batch: Batch) -> Tensor:
         notes, there = _symbols(trajectories.targets, batch)
         factor = self.factor(batch, trajectories.group).unsqueeze(1)
-        return factor * self._worth(notes) * (there & trajectories.mask)
+        return factor * self._worth(notes, 0) * (there & trajectories.mask)
 
     def lookahead(self, prefix: Tensor, batch: Batch, group: int, vocabulary: int) -> Tensor:
         notes, _ = _symbols(prefix, batch)
         following = torch.arange(len(SYMBOLS), device=notes.device)
         rows = notes.repeat_interleave(len(following), dim=0)
         last = following.repeat(len(notes)).unsqueeze(1)
-        found = self._worth(torch.cat([rows, last], dim=1))[:, -1].view(len(notes), -1)
+        found = self._worth(torch.cat([rows, last], dim=1), notes.shape[1]).view(len(notes), -1)
         ahead = found.new_zeros(len(notes), vocabulary)
         first = _first(batch)
         ahead[:, first : first + len(SYMBOLS)] = found
         return self.factor(batch, group).unsqueeze(1) * ahead
 
-    def _worth(self, notes: Tensor) -> Tensor:
-        return self.worth(notes).to(torch.get_default_dtype())
+    def _worth(self, notes: Tensor, first: int) -> Tensor:
+        return self.worth(notes, first).to(torch.get_default_dtype())
 
 
 class KeyReward(MusicReward):
@@ -81,8 +81,8 @@ class KeyReward(MusicReward):
         super().__init__(scale=scale, words=words)
         self.penalty = penalty
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.key(notes, penalty=self.penalty)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.key(notes, first=first, penalty=self.penalty)
 
 
 class TonicReward(MusicReward):
@@ -104,8 +104,8 @@ class TonicReward(MusicReward):
         self.reward = reward
         self.steps = steps
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.tonic(notes, reward=self.reward, steps=self.steps)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.tonic(notes, first=first, reward=self.reward, steps=self.steps)
 
 
 class RepeatsReward(MusicReward):
@@ -133,9 +133,14 @@ class RepeatsReward(MusicReward):
         self.broken = broken
         self.rests = rests
 
-    def worth(self, notes: Tensor) -> Tensor:
+    def worth(self, notes: Tensor, first: int) -> Tensor:
         return music.repeats(
-            notes, penalty=self.penalty, plain=self.plain, broken=self.broken, rests=self.rests
+            notes,
+            first=first,
+            penalty=self.penalty,
+            plain=self.plain,
+            broken=self.broken,
+            rests=self.rests,
         )
 
 
@@ -155,8 +160,8 @@ class AutocorrelationReward(MusicReward):
         self.weight = weight
         self.threshold = threshold
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.correlation(notes, weight=self.weight, threshold=self.threshold)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.correlation(notes, first=first, weight=self.weight, threshold=self.threshold)
 
 
 class MotifReward(MusicReward):
@@ -174,8 +179,8 @@ class MotifReward(MusicReward):
         self.reward = reward
         self.more = more
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.motif(notes, reward=self.reward, more=self.more)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.motif(notes, first=first, reward=self.reward, more=self.more)
 
 
 class RepeatedMotifReward(MusicReward):
@@ -193,8 +198,8 @@ class RepeatedMotifReward(MusicReward):
         self.reward = reward
         self.more = more
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.repeated_motif(notes, reward=self.reward, more=self.more)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.repeated_motif(notes, first=first, reward=self.reward, more=self.more)
 
 
 class IntervalsReward(MusicReward):
@@ -238,8 +243,8 @@ class IntervalsReward(MusicReward):
             "beyond": beyond,
         }
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.intervals(notes, factor=self.factor_of_all, **self.values)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.intervals(notes, first=first, factor=self.factor_of_all, **self.values)
 
 
 class LeapsReward(MusicReward):
@@ -263,8 +268,10 @@ class LeapsReward(MusicReward):
         self.doubled = doubled
         self.apart = apart
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.leaping(notes, resolved=self.resolved, doubled=self.doubled, apart=self.apart)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.leaping(
+            notes, first=first, resolved=self.resolved, doubled=self.doubled, apart=self.apart
+        )
 
 
 class ExtremesReward(MusicReward):
@@ -286,8 +293,8 @@ class ExtremesReward(MusicReward):
         self.reward = reward
         self.steps = steps
 
-    def worth(self, notes: Tensor) -> Tensor:
-        return music.extremes(notes, reward=self.reward, steps=self.steps)
+    def worth(self, notes: Tensor, first: int) -> Tensor:
+        return music.extremes(notes, first=first, reward=self.reward, steps=self.steps)
 
 
 def _first(batch: Batch) -> int:
