@@ -21,7 +21,7 @@ from seqrl.ranges import require
 log = logging.getLogger(__name__)
 
 COLLECTIONS = ("airdsAirs", "miscFolk", "nottingham-dataset", "oneills1850", "ryansMammoth")
-"""Folders of tunes for fife, fiddle and pipes, printed from 1778 to 1883."""
+"""Folders of tunes for fife, fiddle and pipes."""
 ESSEN = "essenFolksong"
 SIXTEENTH = WHOLE // 16
 
