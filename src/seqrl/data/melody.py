@@ -1,6 +1,6 @@
 """Melodies cut from folk tunes, which the package `music21` holds in ABC notation.
 
-Jaques et al. (2017) trained on 30,000 melodies of their own, which were not released.
+They stand in for the 30,000 melodies that Jaques et al. (2017) trained on.
 """
 
 from __future__ import annotations

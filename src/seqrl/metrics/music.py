@@ -1,9 +1,9 @@
 """The music theory of Jaques et al. (2017) on melodies, note by note.
 
 Melodies are symbols of `seqrl.melody`, notes [N, T]; every function gives, for each step t from
-`first` on, what follows from y_1..t alone. The rules are the paper's in words (section 5.2, after
-Gauldin's book on counterpoint); where words leave something open, the released code (magenta,
-rl_tuner) decides, and so do its constants. The key is C major, its tonic C4.
+`first` on, what follows from y_1..t alone. The rules are the paper's in words; where words leave
+something open, the released code (magenta, rl_tuner) decides, and so do its constants. The key is
+C major, its tonic C4.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def excessive(
     Holds are symbols like others, as released: after a note the sixth of them is too many.
     """
     now, then = notes[:, first:].unsqueeze(2), notes.unsqueeze(1)
-    before = torch.ones_like(now == then).tril(first - 1)
-    other = before & (then >= FIRST) & (then != now)
-    since = before & (other.flip(2).cumsum(2).flip(2) == 0)
+    earlier = torch.ones_like(now == then).tril(first - 1)
+    other = earlier & (then >= FIRST) & (then != now)
+    since = earlier & (other.flip(2).cumsum(2).flip(2) == 0)
     count = (since & (then == now)).sum(2)
     between = (since & (then < FIRST) & (then != now)).any(2)
     limit = torch.where(between, broken, plain)
