@@ -149,7 +149,7 @@ WHOLE = {
         f"{group}={name}"
         for group in ("model", "reward", "decoding", "trainer", "tracker", "experiment")
         for name in names(group)
-        if name not in ("mix", "pretrained", *WHOLE)
+        if name not in ("mix", "music", "pretrained", *WHOLE)
     ],
 )
 def test_every_other_choice_builds(override: str) -> None:
@@ -161,6 +161,27 @@ def test_a_reward_of_whole_sequences_builds_where_no_more_is_asked_for(override:
     check(composed("algorithm=reinforce", "device=cpu", override))
     with pytest.raises(ConfigError, match="needs a reward for every token"):
         check(composed("algorithm=erac", "device=cpu", override))
+
+
+def test_music_rewards_melodies_alone() -> None:
+    check(composed("algorithm=erac", "device=cpu", "task=melody", "reward.repeats=0.5"))
+    for task in ("phrases", "oracle"):
+        with pytest.raises(ConfigError, match="need a task whose target words are the symbols"):
+            check(composed("device=cpu", f"task={task}", "reward=music"))
+
+
+def test_a_task_may_have_the_likelihood_select_its_own_stages() -> None:
+    stages = composed("algorithm=scst", "task=melody")["algorithm"]["stages"]
+    assert [stage["select"] for stage in stages.values()] == ["nll", "melody_reward"]
+    usual = composed("algorithm=scst", "task=g2p")["algorithm"]["stages"]
+    assert {stage["select"] for stage in usual.values()} == {"per"}
+
+
+def test_a_melodys_length_reaches_its_model_and_its_reward() -> None:
+    config = composed("task=melody", "task.corpus.length=16")
+    parts = config["reward"]["parts"]
+    lengths = {config["model"]["policy"]["length"], parts["tonic"]["steps"]}
+    assert lengths | {parts["extremes"]["steps"]} == {16}
 
 
 def test_a_mix_builds_with_a_weight() -> None:
@@ -190,6 +211,7 @@ def test_every_schedule_lowers_a_learning_rate(schedule: str) -> None:
 
 BUDGETS = {
     "lstm": {"paper": "paper", "small": "small"},
+    "note_rnn": {"paper": "language_model", "small": "language_model"},
     "transformer": {"paper": "transformer", "small": "transformer_small"},
     "pretrained": {"paper": "pretrained", "small": "pretrained"},
     "language_model": {"paper": "language_model", "small": "language_model"},
@@ -203,7 +225,7 @@ SCHEDULED |= {"transformer": 2, "transformer_small": 2, "pretrained": 3}
 
 def usual(task: str) -> str:
     """The budget of a task for an LSTM."""
-    return "small" if task in ("bible", "g2p", "oracle", "phrases", "reports") else "paper"
+    return "small" if task in ("bible", "g2p", "melody", "oracle", "phrases", "reports") else "paper"
 
 
 @pytest.mark.parametrize("task", ["cnn_dailymail", "phrases"])

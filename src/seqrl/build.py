@@ -305,7 +305,8 @@ def described_policy(config: Config, task: Task, stage: Config) -> Config:
 def build_reward(config: Config, stage: Config, task: Task | None = None) -> Reward:
     """The reward at the stage's scale; `token_scale` is there for stages to refer to.
 
-    task  whose text and training references a reward may ask for; none: there are no data yet
+    task  whose text and training references a reward may ask for, and its target words as far as
+          they are known without data; none: there is no task yet
     """
     node = config["reward"] | stage.get("reward", {})
 
@@ -315,9 +316,10 @@ def build_reward(config: Config, stage: Config, task: Task | None = None) -> Rew
     def training() -> list[list[int]]:
         return [] if task is None else [own[0] for own in task.split("train").references]
 
-    reward: Reward = build_with(
-        {k: v for k, v in node.items() if k != "token_scale"}, {"text": text, "training": training}
-    )
+    available: dict[str, Any] = {"text": text, "training": training}
+    if task is not None:
+        available["words"] = task.target_words
+    reward: Reward = build_with({k: v for k, v in node.items() if k != "token_scale"}, available)
     return reward
 
 
@@ -596,7 +598,7 @@ def check(config: Config) -> None:
     if config["task"]["metric"] in DESCRIPTIVE:
         problems.add(f"task: no model can be selected by {config['task']['metric']}")
     decoder = attempt("decoding", build_decoder, config)
-    attempt("reward", build_reward, config, {})
+    attempt("reward", build_reward, config, {}, task)
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
     for problem in (*outputs_problems(config), *seed_problems(config)):

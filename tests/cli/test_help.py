@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqrl.cli import data, evaluate, export, generate, report, rerun, train
+from seqrl.cli import data, evaluate, export, generate, melodies, report, rerun, train
 from seqrl.cli.configuration import Groups
 
 
@@ -69,7 +69,7 @@ def test_a_folder_of_groups_that_is_not_there(
     assert "there is no such folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [data, evaluate, export, generate, report, rerun])
+@pytest.mark.parametrize("command", [data, evaluate, export, generate, melodies, report, rerun])
 def test_the_other_commands_say_their_exit_codes(
     command: object, capsys: pytest.CaptureFixture[str]
 ) -> None:

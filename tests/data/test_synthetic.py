@@ -20,7 +20,7 @@ def task(length: int = 5) -> Task:
     return Task(
         name="oracle",
         corpus=lambda: samples(oracle=ORACLE, length=length, train=40, dev=10, test=20),
-        source_tokenizer=numbers(size=40),
+        source_tokenizer=numbers(size=70),
         target_tokenizer=numbers(size=30),
         metric="oracle_nll",
         scores=["oracle_nll"],
@@ -35,7 +35,8 @@ def test_splits_are_different_samples_numbered() -> None:
         "dev": 10,
         "test": 20,
     }
-    assert [example.source for example in corpus["dev"]] == [str(n) for n in range(10)]
+    sources = [e.source for split in ("train", "dev", "test") for e in corpus[split]]
+    assert sources == [str(n) for n in range(70)]
     texts = [e.references[0] for split in corpus.values() for e in split]
     assert len(set(texts)) == 70
     again = samples(oracle=ORACLE, length=5, train=40, dev=10, test=20, seed=1)
@@ -88,7 +89,7 @@ def test_a_task_without_an_oracle_has_no_such_score() -> None:
     plain = Task(
         name="plain",
         corpus=lambda: samples(oracle=ORACLE, train=4, dev=2, test=2),
-        source_tokenizer=numbers(size=40),
+        source_tokenizer=numbers(size=70),
         target_tokenizer=numbers(size=30),
     )
     with pytest.raises(ValueError, match="samples of an oracle"):

@@ -115,7 +115,10 @@ def dev() -> DevValidation:
     return DevValidation(task=task, decoder=Greedy(), device=torch.device("cpu"), seed=0)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if name not in DESCRIPTIVE])
+# Scores of tasks of their own cannot judge these sentences.
+@pytest.mark.parametrize(
+    "name", [n for n in METRICS if n not in (*DESCRIPTIVE, "oracle_nll", "melody_reward")]
+)
 def test_of_a_metric_the_perfect_output_is_the_better_one(dev: DevValidation, name: str) -> None:
     references = [("a b c d e",), ("f g h i",)]
 

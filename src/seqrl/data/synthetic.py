@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from seqrl.data.corpus import Corpus, Example
 from seqrl.oracle import Oracle
 from seqrl.ranges import require
@@ -18,7 +20,8 @@ def samples(
 ) -> Corpus:
     """Each split so many sequences of `length` words, written as their numbers.
 
-    A source is the number of its sample: it tells samples apart, and nothing about them.
+    A source is the number of its sample, which no other has in any split: it tells samples apart,
+    and what is drawn for each, and says nothing about them.
 
     seed  of the samples; the oracle's weights have their own
     """
@@ -26,12 +29,11 @@ def samples(
     sizes = {"train": train, "dev": dev, "test": test}
     for name, size in sizes.items():
         require(size >= 1, f"{name} must be at least 1, not {size}")
+    numbers = itertools.count()
     return {
         name: [
-            Example(str(number), (" ".join(map(str, words)),))
-            for number, words in enumerate(
-                oracle.sample(size, length, seed=f"{seed}/{name}").tolist()
-            )
+            Example(str(next(numbers)), (" ".join(map(str, words)),))
+            for words in oracle.sample(size, length, seed=f"{seed}/{name}").tolist()
         ]
         for name, size in sizes.items()
     }

@@ -13,7 +13,7 @@ from seqrl.data.batching import Split
 from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.counts import TokenCounts
 from seqrl.data.filters import Filters
-from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, Tokenizer
+from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, ClosedTokenizer, Tokenizer
 from seqrl.oracle import Oracle
 from seqrl.ranges import require
 
@@ -100,6 +100,15 @@ class Task:
         """Fitted on the training split, unless it was loaded."""
         self._fit()
         return self._target_tokenizer
+
+    @property
+    def target_words(self) -> tuple[str, ...] | None:
+        """Those of a target vocabulary that is known whatever the data are; None where it is not.
+
+        Reads no data.
+        """
+        tokenizer = self._target_tokenizer
+        return tokenizer.words if isinstance(tokenizer, ClosedTokenizer) else None
 
     def check(self) -> None:
         """CorpusError for what is wrong whatever the corpus is. Reads no data."""

@@ -13,7 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from seqrl.metrics.direction import MELODIES
 from seqrl.metrics.edit import prefix_edit_distance
+from seqrl.metrics.melodies import melody_reward, melody_statistic
 from seqrl.metrics.outputs import Outputs, Score
 from seqrl.metrics.summaries import MEASURES, STEMMED, SUM_OF_SENTENCES, novelty, rouge
 
@@ -131,6 +133,8 @@ METRICS: dict[str, Callable[[Outputs], Score]] = {
     **{name: rouge(name) for name in ROUGE},
     "novelty": novelty,
     "oracle_nll": oracle_nll,
+    "melody_reward": melody_reward,
+    **{name: melody_statistic(name) for name in MELODIES},
 }
 
 

@@ -3,5 +3,11 @@
 LOWER_IS_BETTER = ("per", "wer", "oracle_nll")
 """Corpus scores that are error rates or costs; of all others more is better."""
 
-DESCRIPTIVE = ("novelty",)
+MELODIES = (
+    *("excess_repeats", "out_of_key", "starts_tonic", "leaps_resolved", "unique_max", "unique_min"),
+    *("in_motif", "in_repeated_motif", "autocorrelation1", "autocorrelation2", "autocorrelation3"),
+)
+"""What table 1 of Jaques et al. (2017) tells of melodies."""
+
+DESCRIPTIVE = ("novelty", *MELODIES)
 """Corpus scores that tell what outputs are like, and not how good they are."""
