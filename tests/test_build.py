@@ -225,7 +225,9 @@ SCHEDULED |= {"transformer": 2, "transformer_small": 2, "pretrained": 3}
 
 def usual(task: str) -> str:
     """The budget of a task for an LSTM."""
-    return "small" if task in ("bible", "g2p", "melody", "oracle", "phrases", "reports") else "paper"
+    return (
+        "small" if task in ("bible", "g2p", "melody", "oracle", "phrases", "reports") else "paper"
+    )
 
 
 @pytest.mark.parametrize("task", ["cnn_dailymail", "phrases"])
