@@ -100,6 +100,17 @@ erpo-sum: $(STAMP)  ## the same for summarization
 seqgan-table: $(STAMP)  ## MLE, scheduled sampling, PG-BLEU and SeqGAN against a random oracle
 	$(call table,seqgan,algorithm=mle$(comma)scheduled_sampling$(comma)reinforce$(comma)seqgan,oracle,oracle)
 
+melody = $(BIN)/seqrl-train -m task=melody seed=$(call listed,$(SEEDS)) $(1) $(if $(JOBS),launcher=local launcher.jobs=$(JOBS))
+
+.PHONY: melody-table
+melody-table: $(STAMP)  ## a note RNN, tutored by q, psi and g, by the reward alone, and by KL-control
+	$(call melody,algorithm=mle)
+	$(call melody,algorithm=rl_tuner algorithm.target=q$(comma)psi)
+	$(call melody,algorithm=rl_tuner algorithm.target=g algorithm.values=separate)
+	$(call melody,algorithm=rl_tuner algorithm.target=q algorithm.prior_weight=0)
+	$(call melody,algorithm=kl_control algorithm.c=20)
+	$(BIN)/seqrl-report --final --split test outputs/melody/*/*/seed*
+
 .PHONY: bench
 bench: $(STAMP)  ## time updates, decoding, rewards, data and start; on Multi30k with DATA=DIR
 	$(BIN)/python scripts/bench $(BENCHED) --json outputs/bench.json

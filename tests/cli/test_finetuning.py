@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import command
 from seqrl.cli.configuration import conf_folder
 from seqrl.evaluation.export import load_exported
 from seqrl.tracking.metrics_log import read_metrics
@@ -26,20 +26,6 @@ RUN = [
 
 
 ALGORITHMS = sorted(path.stem for path in (conf_folder() / "algorithm").glob("*.yaml"))
-
-
-def command(name: str, *arguments: str, text: str | None = None) -> str:
-    """What a command of ours prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"from seqrl.cli.{name} import main; main()", *arguments],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

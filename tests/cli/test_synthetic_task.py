@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import command
 from seqrl.tracking.metrics_log import read_metrics
 
 TINY = [
@@ -23,20 +21,6 @@ TINY = [
     *("algorithm.discriminator.windows=[1,2]", "algorithm.discriminator.filters=[8,8]"),
     *("algorithm.completions=2", "algorithm.discriminator_steps=3"),
 ]
-
-
-def command(name: str, *arguments: str, text: str | None = None) -> str:
-    """What a command of ours prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"from seqrl.cli.{name} import main; main()", *arguments],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import command
 from conftest import TINY
 from seqrl.evaluation.export import load_exported
 from seqrl.training.checkpoint import load_weights
-
-
-def command(name: str, *arguments: str, text: str | None = None) -> str:
-    """What a command of ours prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"from seqrl.cli.{name} import main; main()", *arguments],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
