@@ -63,14 +63,21 @@ def data_of(task: str) -> list[str]:
     return DATA if task in ("text", "jsonl", "tatoeba") else []
 
 
-@pytest.mark.parametrize("task", names("task"))
-@pytest.mark.parametrize("algorithm", names("algorithm"))
+def with_every_algorithm(group: str) -> list[Any]:
+    """Pairs of a choice and an algorithm; of four, in rotation, three are among the full tests."""
+    return [
+        pytest.param(name, algorithm, marks=pytest.mark.full if (i + j) % 4 else [])
+        for i, name in enumerate(names(group))
+        for j, algorithm in enumerate(names("algorithm"))
+    ]
+
+
+@pytest.mark.parametrize(("task", "algorithm"), with_every_algorithm("task"))
 def test_every_task_builds_with_every_algorithm(task: str, algorithm: str) -> None:
     check(composed(f"task={task}", f"algorithm={algorithm}", "device=cpu", *data_of(task)))
 
 
-@pytest.mark.parametrize("model", names("model"))
-@pytest.mark.parametrize("algorithm", names("algorithm"))
+@pytest.mark.parametrize(("model", "algorithm"), with_every_algorithm("model"))
 def test_every_model_builds_with_every_algorithm(model: str, algorithm: str, request: Any) -> None:
     own = []
     if model == "pretrained":
