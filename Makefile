@@ -98,7 +98,7 @@ erpo-mt: $(STAMP)  ## MLE, scheduled sampling, RAML, interpolation and ERAC
 erpo-sum: $(STAMP)  ## the same for summarization
 	$(call table,erpo_sum,,gigaword_200k,aeslc,smoke_reports)
 seqgan-table: $(STAMP)  ## MLE, scheduled sampling, PG-BLEU and SeqGAN against a random oracle
-	$(call table,seqgan,algorithm=mle$(comma)scheduled_sampling$(comma)reinforce$(comma)seqgan,oracle,oracle)
+	$(call table,seqgan,algorithm=mle$(comma)scheduled_sampling$(comma)pg_bleu$(comma)seqgan,oracle,oracle)
 
 melody = $(BIN)/seqrl-train -m task=melody seed=$(call listed,$(SEEDS)) $(1) $(if $(JOBS),launcher=local launcher.jobs=$(JOBS))
 

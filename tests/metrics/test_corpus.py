@@ -168,3 +168,11 @@ def test_empty_references_have_no_rate() -> None:
         score("per", ["a"], [("",)])
     with pytest.raises(ValueError, match="empty references"):
         length_ratio(["a"], [("",)])
+
+
+def test_distinct_bigrams_by_hand() -> None:
+    """a b, b a, a b of the first, a b of the second: two of four; the references' five of five."""
+    found = score("distinct", ["a b a b", "a b", "c"], [("a b c",), ("d e f",), ("b d",)])
+    assert found.value == 50.0
+    assert found.signature == "n:2|outputs:3|references:100.00"
+    assert score("distinct", ["a"], [("a a a",)]).value == 0.0

@@ -6,8 +6,8 @@ what a reader would see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, zip_longest
 from typing import cast
 
 import torch
@@ -119,6 +119,21 @@ def oracle_nll(outputs: Outputs) -> Score:
     return Score("oracle_nll", nll(outputs.hypotheses), signature)
 
 
+def distinct(outputs: Outputs) -> Score:
+    """Distinct bigrams in percent of all, over all outputs together (Li et al. 2016, distinct-2).
+
+    The signature has that of the first references: outputs far below it are much the same.
+    """
+
+    def share(texts: Iterable[str]) -> float:
+        bigrams = [pair for text in texts for pair in pairwise(_tokens(text))]
+        return 100 * len(set(bigrams)) / len(bigrams) if bigrams else 0.0
+
+    references = share(own[0] for own in outputs.references)
+    signature = f"n:2|outputs:{len(outputs.hypotheses)}|references:{references:.2f}"
+    return Score("distinct", share(outputs.hypotheses), signature)
+
+
 ROUGE = [
     f"{name}{ending}" for ending in ("", STEMMED) for name in ("rouge", *MEASURES, SUM_OF_SENTENCES)
 ]
@@ -132,6 +147,7 @@ METRICS: dict[str, Callable[[Outputs], Score]] = {
     "wer": sequence_error_rate,
     **{name: rouge(name) for name in ROUGE},
     "novelty": novelty,
+    "distinct": distinct,
     "oracle_nll": oracle_nll,
     "melody_reward": melody_reward,
     **{name: melody_statistic(name) for name in MELODIES},

@@ -9,5 +9,5 @@ MELODIES = (
 )
 """What table 1 of Jaques et al. (2017) tells of melodies."""
 
-DESCRIPTIVE = ("novelty", *MELODIES)
+DESCRIPTIVE = ("novelty", "distinct", *MELODIES)
 """Corpus scores that tell what outputs are like, and not how good they are."""
