@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from seqrl.models.dropout import Dropout
 from seqrl.models.projected import Projected
 from seqrl.models.projection import BARRED, Projection
+from seqrl.models.recurrent import stepped
 from seqrl.ranges import require
 from seqrl.types import Specials, at, token_places
 
@@ -140,19 +141,11 @@ class LanguageModel(Projected[NoMemory, LanguageState]):
     def step(
         self, memory: NoMemory, state: LanguageState, token: Tensor
     ) -> tuple[Tensor, LanguageState]:
-        values = self.embedding(token)
-        hidden, cell = [], []
-        for depth, layer in enumerate(self.layers):
-            assert isinstance(layer, nn.LSTM)
-            values, c = torch.lstm_cell(
-                self.dropout(values) if depth else values,
-                (state.hidden[depth], state.cell[depth]),
-                *layer.all_weights[0],
-            )
-            hidden.append(values)
-            cell.append(c)
+        values, hidden, cell = stepped(
+            self.layers, self.embedding(token), state.hidden, state.cell, self.dropout
+        )
         found = self._marked(self.dropout(values), state.written)
-        return self.project(found), LanguageState(tuple(hidden), tuple(cell), state.written + 1)
+        return self.project(found), LanguageState(hidden, cell, state.written + 1)
 
     def _marked(self, values: Tensor, places: Tensor) -> Tensor:
         """Values [..., H]; with a fixed length they are 0 where EOS is due, and say so behind."""

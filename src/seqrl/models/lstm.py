@@ -25,7 +25,7 @@ from seqrl.models.dropout import Dropout
 from seqrl.models.energies import additive_energies
 from seqrl.models.projected import Projected
 from seqrl.models.projection import Projection
-from seqrl.models.recurrent import bidirectional
+from seqrl.models.recurrent import bidirectional, stepped
 from seqrl.ranges import require
 from seqrl.types import Specials, at, token_places
 
@@ -215,19 +215,11 @@ class LSTM(Projected[LSTMMemory, LSTMState]):
     ) -> tuple[Tensor, LSTMState]:
         """What `project` reads, [N, H], after an embedded word [N, E], and the next state."""
         values = word if state.fed is None else torch.cat([word, state.fed], dim=-1)
-        hidden, cell = [], []
-        for depth, layer in enumerate(self.decoder_layers):
-            assert isinstance(layer, nn.LSTM)
-            values, c = torch.lstm_cell(
-                self.dropout(values) if depth else values,
-                (state.hidden[depth], state.cell[depth]),
-                *layer.all_weights[0],
-            )
-            hidden.append(values)
-            cell.append(c)
+        values, hidden, cell = stepped(
+            self.decoder_layers, values, state.hidden, state.cell, self.dropout
+        )
         attended = self._attend(memory, values.unsqueeze(1)).squeeze(1)
-        fed = attended if self.input_feeding else None
-        return attended, LSTMState(tuple(hidden), tuple(cell), fed)
+        return attended, LSTMState(hidden, cell, attended if self.input_feeding else None)
 
     def _attend(self, memory: LSTMMemory, values: Tensor, places: Tensor | None = None) -> Tensor:
         """dropout(tanh(W [h ; c])) [N, T, H] of decoder outputs h [N, T, H], or [P, H]."""

@@ -1,8 +1,9 @@
-"""A bidirectional LSTM layer over sequences of different lengths, as fast as over equal ones."""
+"""LSTM layers: one step of several, and a bidirectional one over sequences of different lengths."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import _VF, Tensor, nn
@@ -48,3 +49,28 @@ def bidirectional(layer: nn.LSTM, inputs: Tensor, mask: Tensor) -> tuple[Tensor,
     last = (mask.sum(1) - 1).clamp(min=0)
     forward = outputs[torch.arange(len(last), device=last.device), last, :half]
     return outputs, torch.cat([forward, hidden[1]], dim=-1), torch.cat([cell[0], cell[1]], dim=-1)
+
+
+States = tuple[Tensor, ...]
+
+
+def stepped(
+    layers: Iterable[nn.Module],
+    values: Tensor,
+    hidden: Sequence[Tensor],
+    cell: Sequence[Tensor],
+    dropout: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, States, States]:
+    """One step of layers above each other, with dropout between them.
+
+    From inputs [N, E] and the states [N, H] of each layer: the last one's output [N, H], and all
+    hidden and cell states.
+    """
+    states: list[tuple[Tensor, Tensor]] = []
+    for depth, layer in enumerate(layers):
+        assert isinstance(layer, nn.LSTM)
+        before = hidden[depth], cell[depth]
+        inputs = dropout(values) if depth else values
+        values, c = torch.lstm_cell(inputs, before, *layer.all_weights[0])
+        states.append((values, c))
+    return values, tuple(h for h, _ in states), tuple(c for _, c in states)
