@@ -177,6 +177,17 @@ def test_music_rewards_melodies_alone() -> None:
             check(composed("device=cpu", f"task={task}", "reward=music"))
 
 
+@pytest.mark.parametrize("override", ["task.metric=oracle_nll", "task.scores=[melody_reward]"])
+def test_scores_of_another_task_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match="is of another task: it needs"):
+        check(composed("device=cpu", override))
+
+
+def test_a_play_has_a_word_before_its_end() -> None:
+    with pytest.raises(ConfigError, match="max_length must be at least 2, not 1"):
+        check(composed("device=cpu", "algorithm=sequence_tutor", "algorithm.max_length=1"))
+
+
 def test_a_task_may_have_the_likelihood_select_its_own_stages() -> None:
     stages = composed("algorithm=scst", "task=melody")["algorithm"]["stages"]
     assert [stage["select"] for stage in stages.values()] == ["nll", "melody_reward"]

@@ -44,8 +44,9 @@ from seqrl.identity import (
     task_node,
     weights_file,
 )
+from seqrl.melody import SYMBOLS
 from seqrl.metrics.corpus import METRICS
-from seqrl.metrics.direction import DESCRIPTIVE
+from seqrl.metrics.direction import DESCRIPTIVE, MELODIES
 from seqrl.models.base import Policy
 from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
@@ -214,14 +215,12 @@ def network_node(config: Config, name: str, stage: Config) -> Config:
     What a stage says of a network of `model` changes its settings, or is another class's whole
     description.
     """
-    run = external_start(config, stage, name)
-    if run is not None:
-        return run_network(run, name)
     usual: Config = config["model"].get(name) or {}
     own: Config = own_networks(stage).get(name, {})
-    return (
-        own if own.get("_target_", usual.get("_target_")) != usual.get("_target_") else usual | own
-    )
+    if usual and own.get("_target_", usual["_target_"]) != usual["_target_"]:
+        return own
+    run = external_start(config, stage, name)
+    return usual | own if run is None else run_network(run, name)
 
 
 def build_algorithm(
@@ -476,8 +475,9 @@ def _preparer(
             network.to(device)
         start = None
         if "policy" in trained and "policy" in stage["optimizers"]:
-            # now: later the weights are a checkpoint's
-            start = copy.deepcopy(networks["policy"]).requires_grad_(False).eval()
+            # now: later the weights are a checkpoint's. A policy may not begin as its prior
+            before = networks.get("prior", networks["policy"])
+            start = copy.deepcopy(before).requires_grad_(False).eval()
         algorithm = build_algorithm(config, stage, networks, task)
         settings = build_settings(config, stage)
         return Trainer(
@@ -595,6 +595,8 @@ def check(config: Config) -> None:
     for name in dict.fromkeys([config["task"]["metric"], *config["task"]["scores"]]):
         if name not in METRICS:
             problems.add(f"task: no metric {name}; there are {', '.join(METRICS)}")
+        elif task is not None and not judged(name, task):
+            problems.add(f"task: {name} is of another task: {NEEDED[name]}")
     if config["task"]["metric"] in DESCRIPTIVE:
         problems.add(f"task: no model can be selected by {config['task']['metric']}")
     decoder = attempt("decoding", build_decoder, config)
@@ -647,6 +649,20 @@ def check(config: Config) -> None:
             if algorithm is not None:
                 _check_optimizers(problems, place, stage, algorithm)
     problems.check()
+
+
+NEEDED = {
+    "oracle_nll": "it needs an oracle that made the data",
+    **dict.fromkeys((*MELODIES, "melody_reward"), "it needs melodies"),
+}
+"""What scores ask of the task, beside outputs and references."""
+
+
+def judged(score: str, task: Task) -> bool:
+    """Whether the task has what a score needs."""
+    if score == "oracle_nll":
+        return task.oracle is not None
+    return score not in NEEDED or task.target_words == SYMBOLS
 
 
 def mistyped(node: Any, place: str) -> list[str]:

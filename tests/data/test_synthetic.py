@@ -85,6 +85,17 @@ def test_outputs_of_other_lengths_are_judged_by_the_words_that_they_have() -> No
     assert found.value == pytest.approx(-float(one + other) / 4, abs=1e-6)
 
 
+def test_what_is_no_word_costs_as_much_as_words_drawn_without_looking() -> None:
+    own = task()
+    examples = own.split("dev").examples[:2]
+    ceiling = ORACLE.uniform_nll(5)
+    [found] = corpus_scores(["oracle_nll"], outputs_of(own, examples, ["3 <unk>", ""]))
+    word = float(ORACLE.log_probs(torch.tensor([[3]])))
+    assert found.value == pytest.approx((ceiling - word) / 2, abs=1e-6)
+    [nothing] = corpus_scores(["oracle_nll"], outputs_of(own, examples, ["", ""]))
+    assert nothing.value == ceiling
+
+
 def test_a_task_without_an_oracle_has_no_such_score() -> None:
     plain = Task(
         name="plain",

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from networks import Make, language_model, lstm, transformer
+from seqrl.decoding.beam import beam_search
+from seqrl.models.base import repeat
 from seqrl.models.tilted import Tilted
 from seqrl.models.weights import load_stored, stored_weights
 from tabular import SPECIALS
@@ -95,3 +97,19 @@ def test_the_prior_is_frozen_and_without_dropout() -> None:
     assert all(p.grad is None for p in model.prior.parameters())
     assert any(p.grad is not None and p.grad.any() for p in model.values.parameters())
     assert not any(p.requires_grad for p in copy.deepcopy(model).prior.parameters())
+
+
+def test_rows_are_repeated_for_samples_and_beams() -> None:
+    model = tilted("lstm").eval()
+    memory = repeat(model.encode(SOURCE, SOURCE != 0), 2, 3)
+    found = model.logits(memory, INPUTS.repeat_interleave(3, 0))
+    expected = model.logits(model.encode(SOURCE, SOURCE != 0), INPUTS)
+    assert torch.allclose(found, expected.repeat_interleave(3, 0), atol=1e-6)
+    memory = model.encode(SOURCE, SOURCE != 0)
+    tokens, _ = beam_search(model, memory, rows=2, size=3, max_length=5)
+    assert tokens.shape[0] == 2
+
+
+def test_its_description_names_nothing_outside_of_it() -> None:
+    network = {"_target_": "seqrl.models.lstm.LSTM", "reads": "source", "hidden": 8}
+    assert tilted("lstm").arguments({"network": network}) == {"network": network}

@@ -145,10 +145,12 @@ class Adversarial(WeightedLikelihood):
             f"completion_speed must lie in (0, 1], not {completion_speed}",
         )
         super().__init__(policy=policy, proposal=proposal, lambda_mle=lambda_mle)
+        learning = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.discriminating = DiscriminatorTraining(
             policy=policy, discriminator=discriminator, proposal=proposal, l2=l2
         )
-        self.policy = policy.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)
         self.dropout = proposal.dropout
         self.completions = completions
         self.policy_steps = policy_steps

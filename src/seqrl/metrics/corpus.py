@@ -98,23 +98,29 @@ def sequence_error_rate(outputs: Outputs) -> Score:
 def oracle_nll(outputs: Outputs) -> Score:
     """-log p_oracle of the outputs' words, nats a word (Yu et al. 2017, eq. 9, per word).
 
-    The signature has the oracle's floor, what it thinks of the references, its own samples, and
-    what it thinks of words drawn without looking.
+    What is none of its words, as an unknown one, costs as much as words drawn without looking, and
+    so do outputs without any. The signature has the oracle's floor, what it thinks of the
+    references, its own samples, and what it thinks of words drawn without looking.
     """
     oracle = outputs.oracle
     if oracle is None:
         raise ValueError("oracle_nll needs a task whose data are the samples of an oracle")
 
-    def nll(texts: Sequence[str]) -> float:
-        rows = [list(map(int, _tokens(text))) for text in texts]
-        longest = max(map(len, rows))
-        words = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-        there = torch.arange(longest) < torch.tensor(list(map(len, rows))).unsqueeze(1)
-        return -float(oracle.log_probs(words)[there].mean())
-
     lengths = {len(_tokens(references[0])) for references in outputs.references}
-    floor = nll([references[0] for references in outputs.references])
     ceiling = oracle.uniform_nll(max(lengths))
+
+    def nll(texts: Sequence[str]) -> float:
+        rows = [_tokens(text) for text in texts]
+        longest = max(map(len, rows))
+        padded = [row + [""] * (longest - len(row)) for row in rows]
+        words = torch.tensor(
+            [[int(w) if w.isdecimal() else -1 for w in row] for row in padded], dtype=torch.long
+        )
+        there = torch.arange(longest) < torch.tensor(list(map(len, rows))).unsqueeze(1)
+        found = -oracle.log_probs(words.clamp(min=0)).masked_fill(words < 0, -ceiling)
+        return float(found[there].mean()) if there.any() else ceiling
+
+    floor = nll([references[0] for references in outputs.references])
     signature = f"floor:{floor:.3f}|uniform:{ceiling:.3f}|words:{oracle.words}|T:{max(lengths)}"
     return Score("oracle_nll", nll(outputs.hypotheses), signature)
 

@@ -117,8 +117,14 @@ def repeat(rows: MemoryT, size: int, times: int) -> MemoryT:
     """Each of `size` rows `times` times, copies adjacent."""
     if times == 1:
         return rows
-    device = next(t for t in vars(rows).values() if isinstance(t, Tensor)).device
-    return rows.select(torch.arange(size, device=device).repeat_interleave(times))
+    return rows.select(torch.arange(size, device=device_of(rows)).repeat_interleave(times))
+
+
+def device_of(rows: Rows) -> torch.device:
+    """Where the tensors of rows are, or of what rows they are made."""
+    fields = vars(rows).values()
+    found = next((value for value in fields if isinstance(value, Tensor)), None)
+    return found.device if found is not None else device_of(next(iter(fields)))
 
 
 def drops(module: nn.Module) -> bool:

@@ -67,6 +67,12 @@ class Tilted(Policy[Pair, Pair]):
             load_stored(network, state_dict)
         return None
 
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        network = given["network"]
+        named = {name: network[name] for name in ("_target_", "reads") if name in network}
+        rest = {name: value for name, value in network.items() if name not in named}
+        return {**given, "network": named | self.values.arguments(rest)}
+
     def train(self, mode: bool = True) -> Tilted:
         super().train(mode)
         self.prior.eval()

@@ -49,6 +49,7 @@ class Exploring(Sampling):
             f"exploration must be one of {', '.join(EXPLORATIONS)}, not {exploration!r}",
         )
         require(noise in NOISES, f"noise must be one of {', '.join(NOISES)}, not {noise!r}")
+        require(max_length >= 2, f"max_length must be at least 2, not {max_length}")
         if not isinstance(epsilon, Schedule):
             share = is_number(epsilon) and 0 <= epsilon <= 1
             require(share, f"epsilon must lie in [0, 1] or be a schedule, not {epsilon}")
