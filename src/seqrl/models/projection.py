@@ -17,11 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding, linear
 
-BARRED = -(2.0**13)
-"""The bias of a token that is no action: its probability is exactly zero, p log p is no NaN.
-
-A power of two is the same number in half precision.
-"""
+BARRED = -1e4
+"""The bias of a token that is no action: its probability is exactly zero, p log p is no NaN."""
 
 AT_ONCE = 1 << 22
 """Numbers z made at once where only what follows from them is wanted."""
