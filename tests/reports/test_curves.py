@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from run_folders import configuration, make_run
 
+from seqrl.reports import curves
 from seqrl.reports.aggregate import ReportError, RunRecord, find_runs, read_run
 from seqrl.reports.curves import (
     dev_curve,
@@ -164,3 +165,16 @@ def test_rewards_of_other_scales_have_panels_of_their_own(tmp_path: Path) -> Non
         "toy, Bleu, scale=reference_length": ["erac"],
         "toy, Bleu, scale=none": ["mrt", "raml"],
     }
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [
+        ("bleu", "dev bleu (%)"),
+        ("per", "dev per (%, lower is better)"),
+        ("oracle_nll", "dev oracle_nll (nats a word, lower is better)"),
+        ("melody_reward", "dev melody_reward"),
+    ],
+)
+def test_an_axis_has_its_scores_unit(metric: str, label: str) -> None:
+    assert curves._axis_label("dev", metric) == label

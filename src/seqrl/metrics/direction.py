@@ -3,6 +3,11 @@
 LOWER_IS_BETTER = ("per", "wer", "oracle_nll")
 """Corpus scores that are error rates or costs; of all others more is better."""
 
+UNITS = {"oracle_nll": "nats a word"} | dict.fromkeys(
+    ("melody_reward", "autocorrelation1", "autocorrelation2", "autocorrelation3"), ""
+)
+"""Of the scores that are no percentages."""
+
 MELODIES = (
     *("excess_repeats", "out_of_key", "starts_tonic", "leaps_resolved", "unique_max", "unique_min"),
     *("in_motif", "in_repeated_motif", "autocorrelation1", "autocorrelation2", "autocorrelation3"),

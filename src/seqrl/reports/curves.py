@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from seqrl.metrics.direction import LOWER_IS_BETTER
+from seqrl.metrics.direction import LOWER_IS_BETTER, UNITS
 from seqrl.reports.aggregate import (
     ReportError,
     Row,
@@ -327,8 +327,8 @@ def _finish(axis: Axes) -> None:
 
 
 def _axis_label(split: str, metric: str) -> str:
-    direction = ", lower is better" if metric in LOWER_IS_BETTER else ""
-    return f"{split} {metric} (%{direction})"
+    notes = [UNITS.get(metric, "%"), *["lower is better"] * (metric in LOWER_IS_BETTER)]
+    return f"{split} {metric} ({', '.join(note for note in notes if note)})".removesuffix(" ()")
 
 
 def _wrapped(label: str) -> str:
