@@ -80,7 +80,9 @@ def measured(
             proposal |= {"extra_length": 10, "max_length": at["length"] + 10}
             proposal["samples"] = at["samples"]
     words = Words(at["vocabulary"])
-    task: Any = SimpleNamespace(source_tokenizer=words, target_tokenizer=words, counts=None)
+    task: Any = SimpleNamespace(
+        target_words=None, source_tokenizer=words, target_tokenizer=words, counts=None
+    )
     policy = build_network(config, "policy", vocabularies(task), 1).to(device)
     one = Ours(config, row.partition(".")[2] or None, task, policy)
     point = Point(row, what, size, [], 0)

@@ -140,7 +140,7 @@ SHORTER = (
         ("lstm", "ac", (), 0.5),
         ("lstm", "erac", (), 0.5),
         pytest.param("transformer", "ac", SHORTER, 0.2, marks=pytest.mark.full),
-        ("transformer", "erac", SHORTER, 0.2),
+        pytest.param("transformer", "erac", SHORTER, 0.2, marks=pytest.mark.full),
     ],
 )
 def test_actor_critics_raise_the_reward_of_a_half_trained_actor(
@@ -222,7 +222,7 @@ LEARNERS: dict[str, tuple[str, ...]] = {
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
 
-EVERYWHERE = ("erpo", "scst")
+EVERYWHERE = ("scst",)
 """Where the Transformer is tried in the usual tests."""
 
 
