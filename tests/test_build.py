@@ -463,13 +463,20 @@ def test_values_and_the_policy_that_they_teach_have_one_critic_and_rewards_of_th
     assert {colder["values"]["algorithm"]["tau"], colder["actor"]["algorithm"]["tau"]} == {0.1}
 
 
-def test_a_choice_that_is_none_is_told_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "setting", "choices"),
+    [
+        ("distillation", "level", "word, sequence"),
+        ("seqgan", "pretraining", "both, policy, none"),
+        ("sequence_tutor", "values", "shared, separate"),
+    ],
+)
+def test_a_choice_that_is_none_is_told_with_those_there_are(
+    algorithm: str, setting: str, choices: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
-        composed("algorithm=distillation", "algorithm.level=paragraph")
-    assert str(caught.value) == (
-        "algorithm.stages.student.algorithm: "
-        "Interpolation key 'algorithm.levels.paragraph' not found"
-    )
+        composed(f"algorithm={algorithm}", f"algorithm.{setting}=paragraph")
+    assert str(caught.value) == f"algorithm.{setting} must be one of {choices}, not 'paragraph'"
 
 
 @pytest.mark.parametrize("level", ["word", "sequence"])

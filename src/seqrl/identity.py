@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,21 @@ def plain(config: DictConfig) -> Config:
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except InterpolationResolutionError as error:
-        raise ConfigError(f"{error.full_key}: {error.msg}".splitlines()[0]) from None
+        problem = _no_choice(config, error) or f"{error.full_key}: {error.msg}".splitlines()[0]
+        raise ConfigError(problem) from None
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def _no_choice(config: DictConfig, error: InterpolationResolutionError) -> str | None:
+    """What is wrong where `${choices.${setting}}` stands and the setting names none of them."""
+    found = re.fullmatch(r"\$\{([\w.]+)\.\$\{([\w.]+)\}\}", str(error.child_node))
+    if not found:
+        return None
+    choices, setting = (OmegaConf.select(config, name) for name in found.groups())
+    if not isinstance(choices, DictConfig) or setting in choices:
+        return None
+    return f"{found[2]} must be one of {', '.join(map(str, choices))}, not {setting!r}"
 
 
 def starts_of(config: Config, stage: Config) -> dict[str, Start]:

@@ -148,6 +148,17 @@ def test_lookaheads_of_a_sum_hold_its_increments() -> None:
     assert torch.allclose(ahead.gather(1, words).squeeze(1), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", ["none", "reference_length"])
+def test_changes_of_a_sum_are_those_of_looking_ahead_before_each_symbol(scale: str) -> None:
+    reward = mix(parts=REWARDS, scale=scale, key=2.0, motif=1.0, repeats=1.0, leaps=0.5)
+    assert isinstance(reward, PrefixReward)
+    trajectories, batch = setting(*MANY[:2], MANY[6], MANY[7], group=2)
+    found = reward.changes(trajectories, batch, VOCABULARY)
+    expected = PrefixReward.changes(reward, trajectories, batch, VOCABULARY)
+    assert found.words.shape[1] == VOCABULARY
+    assert torch.allclose(found.dense(VOCABULARY), expected.gains, atol=1e-4)
+
+
 def test_the_scale_is_the_references_length() -> None:
     trajectories, batch = setting(*MANY, group=2)
     plain = mix(parts=REWARDS, key=2.0, motif=1.0)

@@ -67,8 +67,13 @@ class PrefixMix(Mix, PrefixReward):
         weights = [weight for weight, _ in self.prefix_parts]
         rows = trajectories.places // trajectories.mask.shape[1]
         factor = self.factor(batch, trajectories.group)[rows]
-        words = torch.cat([changes.words for changes in found], dim=1)
         pairs = list(zip(weights, found, strict=True))
+        words = torch.cat([changes.words for changes in found], dim=1)
+        if words.shape[1] >= vocabulary:  # as of rewards that judge every word
+            dense = torch.stack([weight * changes.dense(vocabulary) for weight, changes in pairs])
+            words = torch.arange(vocabulary, device=words.device).expand(len(rows), -1)
+            gains = factor.unsqueeze(1) * dense.sum(0)
+            return Changes(gains.new_zeros(len(gains)), words, gains)
         other = torch.stack([weight * changes.other for weight, changes in pairs]).sum(0)
         gains = torch.stack([weight * changes.at(words) for weight, changes in pairs]).sum(0)
         return Changes(factor * other, words, factor.unsqueeze(1) * gains)
