@@ -153,6 +153,7 @@ def test_the_command_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     assert all(float(ratio) > 0 for ratio in speed_ups)
 
 
+@pytest.mark.full
 def test_growth_measures_every_size_and_draws_it(
     bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -206,6 +207,7 @@ def test_the_work_of_an_update_is_counted(bench: Any) -> None:
     assert found.bytes == 4 * (1 + 1 + 1 + 100)  # zeros; what is expanded, one number, sums
 
 
+@pytest.mark.full
 def test_runs_at_once_are_measured(tmp_path: Path) -> None:
     command = [
         *(sys.executable, ROOT / "scripts" / "bench" / "replicas.py", "experiment=g2p_small"),

@@ -64,9 +64,9 @@ def data_of(task: str) -> list[str]:
 
 
 def with_every_algorithm(group: str) -> list[Any]:
-    """Pairs of a choice and an algorithm; of four, in rotation, three are among the full tests."""
+    """Pairs of a choice and an algorithm; of six, in rotation, five are among the full tests."""
     return [
-        pytest.param(name, algorithm, marks=pytest.mark.full if (i + j) % 4 else [])
+        pytest.param(name, algorithm, marks=pytest.mark.full if (i + j) % 6 else [])
         for i, name in enumerate(names(group))
         for j, algorithm in enumerate(names("algorithm"))
     ]

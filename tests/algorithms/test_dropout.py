@@ -80,7 +80,7 @@ def test_proposals_without_dropout_do_not_feel_that_of_the_encoder(
     algorithm = make(policy)
     algorithm.scored(BATCH, Clock())
     assert not algorithm.proposal.dropout
-    for update in range(40):
+    for update in range(12):
         clock = Clock(update=update)
         proposed = algorithm.scored(BATCH, clock).trajectories
         assert policy.dropout.training

@@ -80,6 +80,7 @@ def test_its_export_needs_neither_the_checkpoint_nor_seqrl(
         hidden.rename(checkpoint)
 
 
+@pytest.mark.full
 def test_a_run_starts_from_another_that_cut_texts_otherwise(
     run: Path, checkpoint: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -344,9 +344,9 @@ def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[s
 def test_a_sweep_that_is_stopped_stops_its_runs_and_continues(
     overrides: list[str], tmp_path: Path
 ) -> None:
-    long = ["algorithm=mle", "trainer.max_steps=600", "trainer.max_epochs=null",
-            "task.budget.actor.epochs=300", "trainer.validate_every=600", "seed=1,2",
-            "trainer.save_every=200", "trainer.log_every=50",
+    long = ["algorithm=mle", "trainer.max_steps=300", "trainer.max_epochs=null",
+            "task.budget.actor.epochs=300", "trainer.validate_every=300", "seed=1,2",
+            "trainer.save_every=100", "trainer.log_every=50",
             "launcher=local", "launcher.jobs=2"]  # fmt: skip
     process = start(*overrides, *long, cwd=tmp_path)
     wait_for(lambda: len(list((tmp_path / "o/.stages").glob("*/metrics.jsonl"))) == 2)

@@ -56,6 +56,7 @@ def test_its_export_is_both_networks(run: Path, tiny_data: Path, tmp_path: Path)
     assert load_exported(tmp_path / "export").generate(sources) == expected
 
 
+@pytest.mark.full
 def test_a_run_of_it_can_teach_another(run: Path, tiny_data: Path, tmp_path: Path) -> None:
     own = ["algorithm=distillation", f"algorithm.teacher={run}", f"outputs={tmp_path}"]
     command("train", *TINY, *own, f"task.data_dir={tiny_data}", "trainer.max_steps=2")

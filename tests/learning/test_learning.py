@@ -137,7 +137,7 @@ SHORTER = (
 @pytest.mark.parametrize(
     ("model", "algorithm", "budget", "gain"),
     [
-        ("lstm", "ac", (), 0.5),
+        pytest.param("lstm", "ac", (), 0.5, marks=pytest.mark.full),
         ("lstm", "erac", (), 0.5),
         pytest.param("transformer", "ac", SHORTER, 0.2, marks=pytest.mark.full),
         pytest.param("transformer", "erac", SHORTER, 0.2, marks=pytest.mark.full),
@@ -222,8 +222,8 @@ LEARNERS: dict[str, tuple[str, ...]] = {
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
 
-EVERYWHERE = ("scst",)
-"""Where the Transformer is tried in the usual tests."""
+USUAL = {"lstm": set(LEARNERS) - {"vaml", "spg"}, "transformer": {"scst"}}
+"""What is tried in the usual tests; the slow ones, as all the others, are full."""
 
 
 def budget_of(model: str, algorithm: str) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ def budget_of(model: str, algorithm: str) -> tuple[str, ...]:
         pytest.param(
             model,
             algorithm,
-            marks=[] if model == "lstm" or algorithm in EVERYWHERE else [pytest.mark.full],
+            marks=[] if algorithm in USUAL[model] else [pytest.mark.full],
         )
         for model in MODELS
         for algorithm in LEARNERS
@@ -280,6 +280,7 @@ def test_other_rewards_are_raised_too(reward: tuple[str, ...], corpus: Path, out
     assert rewards[-1] > rewards[0] + 0.1
 
 
+@pytest.mark.full
 def test_a_critic_of_rouge_raises_it(corpus: Path, outputs: Path) -> None:
     result, metrics = train(corpus, outputs, "algorithm=erac", "reward=rouge", *BY_REWARD_ALONE)
     critic = series(metrics, "critic", "dev/return_error")

@@ -86,7 +86,7 @@ def test_every_prefix_equals_the_package(
         assert rouge.tolist() == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=6), some_references)
 def test_next_token_equals_the_difference(prefix: Sentence, references: list[Sentence]) -> None:
     _, _, ids, mask = arguments([], references)
