@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -67,6 +68,35 @@ def test_empty_lines_have_empty_outputs(answer: object) -> None:
     assert answer(b"\na b\n \n\na  b\n") == b"\n" + alone + b"\n\n" + alone
     assert answer(b"\n\n") == b"\n\n"
     assert answer(b"") == b""
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_word(answer: object) -> None:
+    assert callable(answer)
+    assert answer("\ufeffa b\n".encode()) == answer(b"a b\n")
+
+
+def test_a_space_of_unicode_is_a_part_of_its_word_as_in_training(answer: object) -> None:
+    assert callable(answer)
+    assert answer("a\u00a0b c\n".encode()) == answer(b"unknown c\n")
+
+
+def test_control_characters_reach_files_and_no_terminal(
+    run: Path, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    path = run / "tokenizers" / "target" / "tokenizer.json"
+    state = json.loads(path.read_text())
+    evil = [f"{symbol}\x1b[2J" if symbol in "uvwxyz" else symbol for symbol in state["symbols"]]
+    path.write_text(json.dumps(state | {"symbols": evil}))
+    assert callable(answer)
+    exact = answer(b"a b\n").decode()
+    assert "\x1b[2J" in exact
+    outer, inner = os.openpty()
+    with os.fdopen(inner, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert answer(b"a b\n") == b""
+        read = os.read(outer, 4096).decode()
+    os.close(outer)
+    assert read == exact.replace("\x1b", r"\x1b").replace("\n", "\r\n")
 
 
 def test_unknown_words_and_separators_of_unicode_are_no_lines(answer: object) -> None:

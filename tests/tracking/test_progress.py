@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import seqrl.tracking.progress as progress_module
-from seqrl.tracking.progress import Measure, Progress, duration, number, printable, resident_bytes
+from seqrl.tracking.progress import Measure, Progress, duration, number, resident_bytes
 
 
 class Time:
@@ -269,25 +269,6 @@ def test_a_display_that_breaks_stops_nothing(
 def test_an_interval_must_be_positive() -> None:
     with pytest.raises(ValueError, match="interval must be positive, not 0"):
         Progress(interval=0)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Zwölf Boxkämpfer, 你好, नमस्ते, مرحبا ▁a@@", "Zwölf Boxkämpfer, 你好, नमस्ते, مرحبا ▁a@@"),
-        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
-        ("bell\x07 back\x08 csi\x9b31m del\x7f", r"bell\x07 back\x08 csi\x9b31m del\x7f"),
-        ("a\r\nb\u2028c", r"a\r\nb\u2028c"),
-        ("\u202eright to left", r"\u202eright to left"),
-        ("\ufeffmark \udcff", r"\ufeffmark \udcff"),
-        (
-            "tab\tnbsp\u00a0wide\u3000zwnj\u200czwj\u200d",
-            "tab\tnbsp\u00a0wide\u3000zwnj\u200czwj\u200d",
-        ),
-    ],
-)
-def test_text_from_a_corpus_cannot_steer_a_terminal(text: str, expected: str) -> None:
-    assert printable(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,18 @@ from seqrl.data.corpus import CorpusError
 from seqrl.data.jsonl import jsonl
 from seqrl.data.preparation import PREPARED, TOKENIZE, compared
 from seqrl.data.text import SPLITS, text
+from seqrl.terminal import Messages, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Gives 0 when done, 1 when failed; usage errors exit with 2."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[Messages(sys.stderr)])
     logging.getLogger("seqrl").setLevel(logging.INFO)
     chosen = _parser().parse_args(arguments)
     try:
         chosen.run(chosen)
     except CorpusError as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return 1
     return 0
 
@@ -153,7 +154,7 @@ def _doctor(chosen: argparse.Namespace) -> None:
         tokenize=chosen.tokenize,
         lowercase=chosen.lowercase,
     )
-    print("\n".join(diagnose(corpus, min_frequency=chosen.min_frequency)))
+    say("\n".join(diagnose(corpus, min_frequency=chosen.min_frequency)))
 
 
 def _collect(chosen: argparse.Namespace) -> None:

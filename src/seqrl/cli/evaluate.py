@@ -34,6 +34,7 @@ from seqrl.cli.runs import (
     taken,
 )
 from seqrl.cli.settings import nearest
+from seqrl.terminal import say
 
 SPLITS = ("train", "dev", "test")
 CHANGEABLE = ("decoding", "task", "device", "threads")
@@ -69,7 +70,7 @@ def evaluate_run(chosen: argparse.Namespace) -> int:
         write_json_atomic(scores, {**entry, "run": str(run.folder), "overrides": overrides})
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error}; name another --output") from None
-    print(result_table([entry]))
+    say(result_table([entry]))
     print()
     return done({"hypotheses": texts, "scores": scores})
 

@@ -6,7 +6,8 @@
     device=cuda         auto by default
 
 Lines are treated as the task treats the files of its corpus: where these are tokenised, so
-must the input be, unless --tokenize says otherwise. An empty line has an empty output.
+must the input be, unless --tokenize says otherwise. An empty line has an empty output. On a
+terminal, control characters in outputs are shown as escapes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from seqrl.cli.runs import (
 )
 from seqrl.cli.train import EXIT_DONE
 from seqrl.data.preparation import TOKENIZE, Preparation
+from seqrl.terminal import shown
 
 CHANGEABLE = ("decoding", "device", "threads")
 LINES_AT_ONCE = 1000
@@ -79,7 +81,8 @@ def generate_lines(chosen: argparse.Namespace) -> int:
     try:
         for lines in portions(read_lines(sys.stdin.buffer), at_once):
             outputs = answers(model, list(map(prepare, lines)), natural=chosen.natural)
-            sys.stdout.buffer.write("".join(f"{text}\n" for text in outputs).encode())
+            text = "".join(f"{output}\n" for output in outputs)
+            sys.stdout.buffer.write(shown(text, sys.stdout).encode())
             sys.stdout.buffer.flush()
     except BrokenPipeError:
         # Nobody reads on; Python would complain again when it flushes at its exit.
@@ -116,12 +119,13 @@ def answers(model: Model, sources: Sequence[str], *, natural: bool) -> list[str]
 
 
 def read_lines(file: BinaryIO) -> Iterator[str]:
-    """The lines of UTF-8 input, which only a line feed separates."""
+    """The lines of UTF-8 input, which only a line feed separates; no mark of byte order."""
     for number, line in enumerate(file, 1):
         try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+            text = line.removesuffix(b"\n").rstrip(b"\r").decode()
         except UnicodeDecodeError as error:
             raise RunError(f"line {number} of the input is not UTF-8: {error}") from None
+        yield text.lstrip("\ufeff") if number == 1 else text
 
 
 def portions(lines: Iterable[str], size: int) -> Iterator[list[str]]:

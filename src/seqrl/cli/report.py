@@ -28,6 +28,7 @@ from seqrl.reports.aggregate import ReportError, find_runs, read_run
 from seqrl.reports.report import Report, sweep_report
 from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.reports.tables import comma_separated, latex, markdown
+from seqrl.terminal import say
 from seqrl.tracking.files import write_text_atomic
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folders = find_runs(chosen.runs)
     except ReportError as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return EXIT_CONFIG
     try:
         report(folders, chosen)
@@ -63,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except RequestError as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return EXIT_CONFIG
     except (ReportError, OSError) as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return EXIT_FAILED
     return EXIT_DONE
 
@@ -130,7 +131,7 @@ def report(folders: Sequence[Path], chosen: argparse.Namespace) -> None:
         form = comma_separated
     elif chosen.latex:
         form = latex
-    print(form(made))
+    say(form(made))
 
 
 def specification(chosen: argparse.Namespace) -> TableSpec:
@@ -186,7 +187,7 @@ def compare(chosen: argparse.Namespace) -> int:
         differences = compared(names, *outputs)
     except ValueError as error:
         raise RunError(f"{runs[0].folder} and {runs[1].folder}: {error}") from None
-    print(comparison_text(differences))
+    say(comparison_text(differences))
     for letter, run, entry in zip("AB", runs, (first, second), strict=True):
         print(f"{letter}: {run.folder} ({entry['label']}, {entry['split']}, {entry['decoding']})")
     return EXIT_DONE
@@ -219,7 +220,7 @@ def _outputs(run: Run, entry: dict[str, Any]) -> Outputs:
     split = entry["split"]
     path = run.folder / "checkpoints" / entry["stage"] / f"{split}.{entry['decoding']}.hyp.txt"
     try:
-        hypotheses = path.read_text(encoding="utf-8").split("\n")[:-1]
+        hypotheses = path.read_bytes().decode().split("\n")[:-1]
     except (OSError, ValueError) as error:
         raise RunError(f"the outputs of {run.folder} cannot be read: {error}") from None
     config = placed(run)

@@ -32,6 +32,7 @@ from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.identity import Config, ConfigError, needed_stages, run_folder
 from seqrl.reports.run_report import plot_curves
+from seqrl.terminal import Messages, say
 from seqrl.tracking.environment import environment_record, package_versions
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.progress import Progress
@@ -53,12 +54,12 @@ from seqrl.training.trainer import Diverged, Preempted
 
 def run_training(config: Config) -> int:
     """Train, evaluate and report; the exit code. Finished runs answer at once."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.WARNING, handlers=[Messages(sys.stdout)])
     folder = run_folder(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"outputs={config['outputs']}: {error}", file=sys.stderr)
+        say(f"outputs={config['outputs']}: {error}", sys.stderr)
         return EXIT_CONFIG
     with Interruption() as interruption:
         try:
@@ -212,6 +213,6 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
 
 def failed(folder: Path, state: str, text: str, code: int) -> int:
     write_status(folder, state, text)
-    print(f"diverged: {text}" if state == "diverged" else text, file=sys.stderr)
+    say(f"diverged: {text}" if state == "diverged" else text, sys.stderr)
     print(f"run: {folder}")
     return code

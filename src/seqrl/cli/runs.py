@@ -18,6 +18,7 @@ from seqrl.cli.configuration import Groups, OverrideError, overridden
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.data.corpus import CorpusError
+from seqrl.terminal import say
 from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, RESULT, read_status
 
 if TYPE_CHECKING:
@@ -90,10 +91,10 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except (UsageError, OverrideError) as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return EXIT_CONFIG
     except (RunError, CorpusError) as error:
-        print(error, file=sys.stderr)
+        say(error, sys.stderr)
         return EXIT_FAILED
 
 
@@ -364,7 +365,7 @@ def show(folder: Path, result: dict[str, Any]) -> None:
     from seqrl.reports.run_report import result_table
 
     print()
-    print(result_table(result["scores"]))
+    say(result_table(result["scores"]))
     print()
     print(f"curves:  {folder / 'curves.png'}")
     print(f"samples: {folder / 'samples.txt'}")

@@ -19,6 +19,7 @@ from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
 from seqrl.identity import Config, ConfigError
 from seqrl.reports.table_spec import RequestError
+from seqrl.terminal import say
 from seqrl.tracking.files import write_text_atomic
 
 
@@ -59,10 +60,11 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     given_up = [run for run in sweep.runs if run not in pending and run.state != "done"]
     if given_up:
         print("not tried again without retry_failed=true:")
-        print(*(f"  {run.state}: {run} ({run.folder}): {run.reason}" for run in given_up), sep="\n")
+        for run in given_up:
+            say(f"  {run.state}: {run} ({run.folder}): {run.reason}")
     unusable = corpus_problems(pending)
     if unusable:
-        print(*unusable, sep="\n", file=sys.stderr)
+        say("\n".join(unusable), sys.stderr)
         return EXIT_FAILED
     announce = Announcer(len(sweep.runs), len(sweep.runs) - len(pending))
     if pending:
@@ -123,7 +125,7 @@ class Announcer:
         print(f"[{self.ended}/{self.total}] {outcome}: {run} ({run.folder})", flush=True)
         if outcome == "failed" and not self.failed:
             self.failed = True
-            print(last_lines, file=sys.stderr, flush=True)
+            say(last_lines, sys.stderr, flush=True)
 
 
 def conclude(sweep: Sweep, *, changed: bool) -> None:
@@ -140,9 +142,9 @@ def conclude(sweep: Sweep, *, changed: bool) -> None:
     try:
         report = sweep_report(read_started(folders), sweep.table, folders)
     except ReportError as error:
-        print(f"\nno table: {error}", flush=True)
+        say(f"\nno table: {error}", flush=True)
         return
-    print(f"\n{markdown(report)}")
+    say(f"\n{markdown(report)}")
     page = Path(sweep.runs[0].config["outputs"]) / "reports" / f"{sweep.name}.html"
     if changed or not page.is_file():
         write_text_atomic(page, html(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder
 from seqrl.evaluation.decode import decode_split
 from seqrl.models.base import Policy
+
+_TOKEN = re.compile(r"[^ \t\r\n]+")  # as in corpora: other spaces are parts of words
 
 
 def generate(
@@ -28,7 +31,7 @@ def generate(
 
     A source without tokens has the empty output.
     """
-    sources = [" ".join(source.split()[:longest_source]) for source in sources]
+    sources = [" ".join(_TOKEN.findall(source)[:longest_source]) for source in sources]
     filled = [index for index, source in enumerate(sources) if source]
     outputs = [""] * len(sources)
     if filled:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from seqrl.ranges import require
+from seqrl.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -176,14 +176,6 @@ class Progress:
         self._stream = open(os.devnull, "w")  # noqa: SIM115
 
 
-def printable(text: str) -> str:
-    """`text` with control characters escaped, so that a corpus cannot steer a terminal.
-
-    Spaces of every script and the joiners that some scripts spell with are left as they are.
-    """
-    return "".join(c if _is_harmless(c) else _escaped(c) for c in text)
-
-
 def number(value: float, digits: int = 4) -> str:
     """So many significant digits, thousands separated: 0.04213, 23.1, 12,345."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
@@ -243,12 +235,3 @@ def _new_bar(stream: TextIO) -> Bar:
 
 def _listed(values: Mapping[str, float]) -> str:
     return " ".join(f"{name} {number(value)}" for name, value in values.items())
-
-
-def _is_harmless(character: str) -> bool:
-    is_space = character == "\t" or unicodedata.category(character) == "Zs"
-    return character.isprintable() or is_space or character in "\u200c\u200d"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -19,7 +19,7 @@ from seqrl.metrics.direction import LOWER_IS_BETTER
 from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import Reward
-from seqrl.tracking.progress import printable
+from seqrl.terminal import printable
 from seqrl.types import Batch, Clock
 
 EVALUATION_BATCH = 100
