@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -695,7 +696,7 @@ def check_corpus(config: Config) -> None:
         f"task.{name}=null: must be {CORPUS[name]}" for name in needed if corpus.get(name) is None
     ]
     folder = corpus.get("data_dir", config["task"].get("data_dir"))
-    if folder is not None and not Path(folder).expanduser().is_dir():
+    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
         problems.append(
             f"task.data_dir={folder}: must be {CORPUS['data_dir']}; there is no such folder"
         )

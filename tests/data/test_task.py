@@ -205,6 +205,8 @@ def test_doctor_tells_sizes_coverage_and_duplicates(tmp_path, capsys):
         "train: 1 pairs occur more than once",
         "dev: 0 sources stand in train too, 0 of them with the same target",
         "test: 1 sources stand in train too, 1 of them with the same target",
+        "doubtful: 1 of 2 test pairs stand in train too, e.g. line 1 of test, which is line 2 of "
+        "train: scores on them say nothing of other text",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class CorpusError(Exception):
@@ -18,11 +18,13 @@ class Example:
     raw         the references before tokenisation and lower-casing, for scores on natural
                 text, a sentence a line where the task tells sentences apart; empty where it
                 has none
+    line        where it stands in its file, counted from 1; 0 where there is no file
     """
 
     source: str
     references: tuple[str, ...]
     raw: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False, repr=False)
 
 
 Corpus = dict[str, list[Example]]

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from unicodedata import is_normalized
 
 from seqrl.data.corpus import Corpus, Example
+from seqrl.data.doubts import doubts
+from seqrl.data.files import listed
 from seqrl.data.filters import lengths
 from seqrl.data.task import unknown_share
 from seqrl.data.tokenizers import SOURCE_SPECIALS, TARGET_SPECIALS, WordTokenizer
 
 
 def diagnose(corpus: Corpus, *, min_frequency: int = 1) -> Iterator[str]:
-    """Lines of counts, lengths, vocabulary coverage and duplicates.
+    """Lines of counts, lengths, vocabulary coverage, duplicates and doubts.
 
     min_frequency  of the words in the vocabularies, which are of the training split
     """
     for name, examples in corpus.items():
         yield _size(name, examples)
+        yield from _not_composed(name, examples)
     train = corpus.get("train")
     if train:
         evaluation = {name: split for name, split in corpus.items() if name != "train"}
         yield from _coverage(train, evaluation, min_frequency)
         yield from _duplicates(train, evaluation)
+    yield from (f"doubtful: {doubt}" for doubt in doubts(corpus))
 
 
 def _size(name: str, examples: Sequence[Example]) -> str:
@@ -32,6 +37,19 @@ def _size(name: str, examples: Sequence[Example]) -> str:
         for side, tokens in zip(("source", "target"), sides, strict=False)
     )
     return f"{name}: {len(examples):,} pairs, {references:,} references, {', '.join(spans)}"
+
+
+def _not_composed(name: str, examples: Sequence[Example]) -> Iterator[str]:
+    lines = [
+        example.line
+        for example in examples
+        if not all(is_normalized("NFC", text) for text in (example.source, *example.references))
+    ]
+    if lines:
+        yield (
+            f"{name}: letters and their accents stand apart in line {listed(lines)} (not NFC); "
+            "they differ from those that are one character"
+        )
 
 
 def _coverage(train: Sequence[Example], evaluation: Corpus, min_frequency: int) -> Iterator[str]:

@@ -63,9 +63,12 @@ class Filters:
     def __call__(self, corpus: Corpus) -> Corpus:
         """The pairs that are used.
 
-        Raises CorpusError where nothing is left of a split.
+        Raises CorpusError where nothing is left of a split, or nothing was there.
         """
         kept = {name: self._split(name, examples) for name, examples in corpus.items()}
+        without = [name for name, examples in corpus.items() if not examples]
+        if without:
+            raise CorpusError(f"the corpus has no pairs at all for {', '.join(without)}")
         gone = [name for name, examples in kept.items() if not examples]
         if gone:
             counts = ", ".join(f"{name} had {len(corpus[name])} pairs" for name in gone)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.files import Problems, find_or_report, listed, read_lines
 from seqrl.data.preparation import Assembly, Preparation, Row
 from seqrl.data.text import SPLITS, existing_folder
+
+NO_OBJECT = "not a JSON object"
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of what UTF-16 writes in two
 
 
 def jsonl(
@@ -71,21 +76,49 @@ def _read(
     lines = read_lines(path, problems) if path else None
     if lines is None:
         return []
-    if not lines:
-        problems.add(f"{path}: no lines at all")
+    if not any(map(str.strip, lines)):
+        problems.add(f"{path}: no lines at all" + (" but empty ones" if lines else ""))
     rows, faults = [], dict[str, list[int]]()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            rows.append(row(number, json.loads(line), *fields))
-        except json.JSONDecodeError:
-            faults.setdefault("not a JSON object", []).append(number)
+            rows.append(row(number, _record(line), *fields))
         except ValueError as error:
             faults.setdefault(str(error), []).append(number)
     for fault, numbers in faults.items():
-        problems.add(f"{path}: {fault} in line {listed(numbers)}")
+        problems.add(f"{path}: {fault} in line {listed(numbers)}{_advice(fault, numbers, lines)}")
     return assembly(rows, str(path), problems)
+
+
+def _advice(fault: str, numbers: Sequence[int], lines: Sequence[str]) -> str:
+    if fault != NO_OBJECT:
+        return ""
+    if [*numbers] == [len(lines)]:
+        return ", the last one; is the file whole?"
+    return '; every line is to hold one, as in {"FIELD": "text", ...}'
+
+
+def _record(line: str) -> object:
+    """What a line holds. ValueError where that is no JSON, or names a field twice."""
+    try:
+        return json.loads(line, object_pairs_hook=_object, parse_int=float)
+    except _RepeatedFieldError:
+        raise
+    except (ValueError, RecursionError):
+        raise ValueError(NO_OBJECT) from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise _RepeatedFieldError(f"field {counts.most_common(1)[0][0]} stands there twice")
+    return found
+
+
+class _RepeatedFieldError(ValueError):
+    """Which of the two is meant cannot be known."""
 
 
 def row(number: int, record: object, source: str, target: str, further: str | None) -> Row:
@@ -94,10 +127,10 @@ def row(number: int, record: object, source: str, target: str, further: str | No
     Raises ValueError saying what is wrong with the record.
     """
     if not isinstance(record, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError(NO_OBJECT)
     missing = [field for field in (source, target) if field not in record]
     if missing:
-        raise ValueError(f"no field {', '.join(missing)} (there are {', '.join(record)})")
+        raise ValueError(f"no field {', '.join(missing)} (there are {listed([*record])})")
     sources = _texts(record[source], source)
     if len(sources) != 1:
         raise ValueError(f"field {source} holds {len(sources)} texts, not one")
@@ -110,6 +143,9 @@ def _texts(value: object, field: str) -> tuple[str, ...]:
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"field {field} is neither a text nor a list of texts")
+    for text in texts:
+        if not text.isprintable() and (no_text := _NO_TEXT.search(text)):
+            raise ValueError(f"field {field} holds {ascii(no_text[0])}, which is no character")
     return tuple(map(_lines_ended_alike, texts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ SENTENCE = "<n>"
 """Token between the sentences of a reference, where a task tells them apart."""
 
 _BLANKS = re.compile(r"[ \t]+")
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ufeff]")  # a mark of byte order among them
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,18 +87,29 @@ class Assembly:
         """Examples of one split; `where` names it in the problems.
 
         An empty first reference is an empty side; further ones that are empty are absent.
+        Control characters are warned of, but for tabs and ends of lines, which are blanks.
         """
-        examples, empty = [], []
+        examples, empty, odd = [], [], []
         for row in rows:
             example = self._example(row)
             if example.source and example.references and example.references[0]:
                 examples.append(example)
             else:
                 empty.append(row.line)
+            if any(map(has_control_characters, (row.source, *row.references))):
+                odd.append(row.line)
         if empty and not self.drop_empty:
             problems.add(
                 f"{where}: an empty side in line {listed(empty)}; remove these pairs "
                 "(task=text and task=jsonl do so with task.corpus.drop_empty=true)"
+            )
+        elif empty and not examples:
+            problems.add(f"{where}: every pair has an empty side")
+        if odd:
+            log.warning(
+                "%s: control characters in line %s; they are kept as parts of words",
+                where,
+                listed(odd),
             )
         return examples
 
@@ -105,6 +120,7 @@ class Assembly:
             self.source(_one_line(row.source)),
             (first, *(other for other in others if other)),
             tuple(text for text in map(self._natural, raw) if text),
+            row.line,
         )
 
     def _reference(self, text: str) -> str:
@@ -115,6 +131,11 @@ class Assembly:
 
     def _sentences(self, text: str) -> list[str]:
         return text.split("\n") if self.sentences else [_one_line(text)]
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether there are any but tabs and line feeds, or marks of byte order."""
+    return not text.isprintable() and _CONTROL.search(text) is not None
 
 
 def natural_sentences(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +13,13 @@ from seqrl.data import moses
 from seqrl.data.batching import Split
 from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.counts import TokenCounts
+from seqrl.data.doubts import doubts
 from seqrl.data.filters import Filters
 from seqrl.data.tokenizers import EOS, SOURCE_SPECIALS, TARGET_SPECIALS, ClosedTokenizer, Tokenizer
 from seqrl.oracle import Oracle
 from seqrl.ranges import require
+
+log = logging.getLogger(__name__)
 
 DETOKENIZE = ("none", "moses")
 
@@ -82,12 +86,18 @@ class Task:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The examples that are used, as text. CorpusError where there can be none."""
+        """The examples that are used, as text. CorpusError where there can be none.
+
+        What is doubtful about them is logged.
+        """
         try:
             read = self._read()
         except ValueError as error:  # a setting out of range
             raise CorpusError(f"task.corpus: {error}") from error
-        return self._filters(read)
+        used = self._filters(read)
+        for doubt in doubts(used):
+            log.warning("task %s: %s", self.name, doubt)
+        return used
 
     @property
     def source_tokenizer(self) -> Tokenizer:

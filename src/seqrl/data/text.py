@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from seqrl.data.corpus import Corpus, CorpusError, Example
-from seqrl.data.files import Problems, find, find_or_report, read_lines
+from seqrl.data.files import Problems, find, find_or_report, listed, read_lines
 from seqrl.data.preparation import Assembly, Preparation, Row
 
 SPLITS = ("train", "dev", "test")
@@ -25,8 +27,8 @@ def text(
 ) -> Corpus:
     """The corpus in the files `{train,dev,test}.{source,target}` of a folder, or `.gz` of these.
 
-    Further references stand in `test.en.1`, `test.en.2`, ...; an empty line there is an
-    absent reference. Natural text of the references may be given as `test.raw.en`,
+    Further references stand in `test.en.1`, `test.en.2`, ... without a gap; an empty line there
+    is an absent reference. Natural text of the references may be given as `test.raw.en`,
     `test.raw.en.1`, ... Only "\\n" separates lines.
 
     tokenize    `none` or `moses`, with the rules of the languages `source` and `target`
@@ -68,8 +70,8 @@ def existing_folder(data_dir: str | Path | None) -> Path:
     """The folder, or a CorpusError saying which setting is to be changed."""
     if data_dir is None:
         raise CorpusError("set task.data_dir to the folder of the corpus: task.data_dir=DIR")
-    folder = Path(data_dir).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(data_dir))
+    if not os.path.isdir(folder):
         raise CorpusError(f"task.data_dir={data_dir} is not a folder; name the corpus's folder")
     return folder
 
@@ -85,6 +87,12 @@ def read_parallel(
     needed = [find_or_report(path, problems) for path in (source, target)]
     raws = [*filter(None, [find(raw)]), *numbered(raw)] if raw else []
     paths = [*filter(None, needed), *numbered(target), *raws]
+    left_out = beyond(target)
+    if left_out:
+        problems.add(
+            f"{target.parent}: {listed(left_out)} would not be read; further references are "
+            f"numbered {target.name}.1, {target.name}.2, ... without a gap"
+        )
     files = {path: read_lines(path, problems) for path in paths}
     found = {path: lines for path, lines in files.items() if lines is not None}
     if not aligned(found, problems) or len(found) < len(paths) or None in needed:
@@ -103,6 +111,17 @@ def numbered(path: Path) -> list[Path]:
     while (further := find(path.with_name(f"{path.name}.{len(paths) + 1}"))) is not None:
         paths.append(further)
     return paths
+
+
+def beyond(path: Path) -> list[str]:
+    """Names like those of `numbered` whose numbers are not among theirs: a gap stands before."""
+    alike = re.compile(rf"{re.escape(path.name)}\.(\d+)(\.gz)?")
+    read = {str(number) for number in range(1, len(numbered(path)) + 1)}
+    try:
+        found = map(alike.fullmatch, os.listdir(path.parent))
+    except OSError:  # is told of the files that should be there
+        return []
+    return sorted(name[0] for name in found if name and name[1] not in read)
 
 
 def aligned(files: dict[Path, list[str]], problems: Problems) -> bool:

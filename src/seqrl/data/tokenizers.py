@@ -28,6 +28,8 @@ FILES = "files"
 _SETTINGS = "tokenizer_config.json"
 _PLACES = ("is_local", "local_files_only", "name_or_path")
 """What `transformers` notes of where a tokenizer came from."""
+LONGEST = 1 << 20
+"""Bytes of a line from which SentencePiece still learns."""
 _UNLIMITED = 1 << 30
 """More tokens than any text has."""
 _BLANK = "\u2581"
@@ -345,13 +347,18 @@ class SentencePieceTokenizer(Tokenizer):
                 user_defined_symbols=[f"{_BLANK}{symbol}" for symbol in self.symbols],
                 normalization_rule_name="identity",
                 character_coverage=1.0,
-                max_sentence_length=1 << 20,
+                max_sentence_length=LONGEST,
                 num_threads=1,
                 minloglevel=2,
             )
         except RuntimeError as error:
             most = re.search(r"value <= (\d+)", str(error))
+            least = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
             why = f"it has text for at most {most[1]}" if most else str(error)
+            if least:
+                why = f"its characters alone, and the special symbols, are {least[1]}"
+            if "sentences_.empty()" in str(error):
+                why = f"every line is longer than {LONGEST:,} bytes"
             raise CorpusError(
                 f"SentencePiece cannot learn {self.vocabulary_size} pieces from the training "
                 f"split: {why}; change the tokenizer's vocabulary_size"
