@@ -1,7 +1,5 @@
 import hashlib
-import io
 import logging
-import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from seqrl.data.corpus import CorpusError
-from seqrl.data.download import Source, download, extract
+from seqrl.data.download import Source, download
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -124,41 +122,3 @@ def test_a_wrong_file_is_refused_or_only_warned_of(server, tmp_path, caplog):
         download(Source(f"{server}/file", trusted=False, **wrong), tmp_path / "file")
     assert is_whole(tmp_path / "file")
     assert "third party" in caplog.text
-
-
-def archive(path: Path, *members: tuple[str, str]) -> Path:
-    """An archive of (name, kind) members; the kind of a link is what it points to."""
-    with tarfile.open(path, "w:gz") as tar:
-        for name, kind in members:
-            info = tarfile.TarInfo(name)
-            if kind == "file":
-                info.size = 2
-                tar.addfile(info, io.BytesIO(b"x\n"))
-            else:
-                info.type = tarfile.SYMTYPE if kind == "symlink" else tarfile.LNKTYPE
-                info.linkname = "/etc/passwd"
-                tar.addfile(info)
-    return path
-
-
-def test_extract_unpacks_files(tmp_path):
-    extract(archive(tmp_path / "a.tgz", ("de-en/x", "file")), tmp_path / "out")
-    assert (tmp_path / "out/de-en/x").read_text() == "x\n"
-
-
-@pytest.mark.parametrize(
-    "member",
-    [("/tmp/x", "file"), ("a/../../x", "file"), ("x", "symlink"), ("x", "hardlink")],
-)
-def test_extract_refuses_what_leads_outside_before_writing_anything(tmp_path, member):
-    path = archive(tmp_path / "a.tgz", ("fine", "file"), member)
-    with pytest.raises(CorpusError, match=member[0]):
-        extract(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_damaged_archives_say_so(tmp_path):
-    path = archive(tmp_path / "a.tgz", ("x", "file"))
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(CorpusError, match="cannot be unpacked"):
-        extract(path, tmp_path / "out")

@@ -39,9 +39,10 @@ def _trained_on(name: str, examples: list[Example], train: list[Example]) -> Ite
         return
     seen = sum(any((e.source, text) in places for text in e.references) for e in examples)
     pair = min(places, key=pairs.__getitem__)
+    first, same = _place(name, examples, pairs[pair]), _place("train", train, places[pair])
     yield (
         f"{seen:,} of {len(examples):,} {name} pairs stand in train too, "
-        f"e.g. {_place(name, examples, pairs[pair])}, which is {_place('train', train, places[pair])}: "
+        f"e.g. {first}, which is {same}: "
         "scores on them say nothing of other text"
     )
 

@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import logging
 import os
-import tarfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -127,31 +126,3 @@ def checksum(path: Path) -> str:
     """MD5 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def extract(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive's files into a folder.
-
-    Raises CorpusError, before anything is written, where a member is neither a file nor a
-    folder, or would end up outside; and where the archive is damaged.
-    """
-    try:
-        with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            refused = [m.name for m in members if not _is_safe(m)]
-            if refused:
-                raise CorpusError(
-                    f"{archive} holds links, devices or paths that lead outside: "
-                    f"{', '.join(refused)}; it is not the published archive"
-                )
-            tar.extractall(folder, members, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise CorpusError(
-            f"{archive} cannot be unpacked ({error}); delete it and fetch it again"
-        ) from error
-
-
-def _is_safe(member: tarfile.TarInfo) -> bool:
-    path = Path(member.name)
-    inside = not path.is_absolute() and ".." not in path.parts
-    return inside and (member.isfile() or member.isdir())

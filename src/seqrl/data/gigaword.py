@@ -15,13 +15,13 @@ from __future__ import annotations
 import gzip
 import logging
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import torch
 
+from seqrl.data.archives import DAMAGED, opened_zip
 from seqrl.data.corpus import Corpus, CorpusError, Example
 from seqrl.data.download import Source, download
 from seqrl.data.files import SHOWN, Problems, contents, find, new_folder
@@ -36,6 +36,8 @@ ARCHIVE = Source(
     size=578_402_958,
     trusted=False,
 )
+UNPACKED = 16 << 30
+"""Bytes; several times what the archive can hold of text."""
 ZIP = "ggw_data.zip"
 INNER = "org_data"
 EXPECTED = {"train": 3_803_957, "dev": 189_651, "test": 1_951}
@@ -130,12 +132,12 @@ def prepare(
     where the archive cannot be used.
     """
     try:
-        with zipfile.ZipFile(archive) as opened, new_folder(output) as folder:
+        with opened_zip(archive, most=UNPACKED) as opened, new_folder(output) as folder:
             return {
                 split: _unpack(opened, split, folder, size if split == "train" else None, seed)
                 for split in SPLITS
             }
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise CorpusError(
             f"{archive} cannot be unpacked ({error}): name the archive {ZIP}, fetched anew "
             f"from {ARCHIVE.url}; a folder is read as it is, with task.data_dir=DIR"

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqrl.data.archives import extract
 from seqrl.data.corpus import Corpus, CorpusError
-from seqrl.data.download import Source, download, extract
+from seqrl.data.download import Source, download
 from seqrl.data.files import (
     Problems,
     find,
@@ -38,6 +39,8 @@ ARCHIVE = Source(
     md5="10936dfdf616504ddbd844e91b94ef4a",
     trusted=False,
 )
+UNPACKED = 1 << 30
+"""Bytes; the archive has a tenth."""
 LANGUAGES = ("de", "en")
 EXPECTED = {"train": 153_348, "dev": 6_969, "test": 6_750}
 FILES = {"train": "train", "dev": "valid", "test": "test"}
@@ -112,7 +115,7 @@ def prepare(data_dir: Path, output: Path) -> dict[str, int]:
         if original.is_dir():
             return _write(_splits(original), folder)
         with tempfile.TemporaryDirectory(dir=output.parent) as unpacked:
-            extract(original, Path(unpacked))
+            extract(original, Path(unpacked), most=UNPACKED)
             return _write(_splits(_original(Path(unpacked)) or Path(unpacked)), folder)
 
 
@@ -173,6 +176,11 @@ def _splits(folder: Path) -> dict[str, list[_Pair]]:
     ]
     problems.check()
     clean = [pair for pair in talks if all(pair.tokens) and CLEAN.keeps(*pair.lengths)]
+    if len(clean) < DEV_EVERY or not evaluation:
+        raise CorpusError(
+            f"{folder} has {len(clean)} clean training pairs and {len(evaluation)} of evaluation: "
+            "too few for three splits; fetch the original files again"
+        )
     return {
         "train": [pair for line, pair in enumerate(clean, 1) if line % DEV_EVERY],
         "dev": clean[DEV_EVERY - 1 :: DEV_EVERY],

@@ -140,12 +140,13 @@ def row(number: int, record: object, source: str, target: str, further: str | No
 
 
 def _texts(value: object, field: str) -> tuple[str, ...]:
-    texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts):
+    values = value if isinstance(value, list) else [value]
+    texts = [text for text in values if isinstance(text, str)]
+    if len(texts) < len(values):
         raise ValueError(f"field {field} is neither a text nor a list of texts")
     for text in texts:
         if not text.isprintable() and (no_text := _NO_TEXT.search(text)):
-            raise ValueError(f"field {field} holds {ascii(no_text[0])}, which is no character")
+            raise ValueError(f"field {field} holds {no_text[0]!a}, which is no character")
     return tuple(map(_lines_ended_alike, texts))
 
 

@@ -68,11 +68,16 @@ def prepare(output: Path, *, path: str = HUB) -> dict[str, int]:
         for variant in SUFFIX:
             (folder / variant).mkdir()
         for split, stem in FILES.items():
-            records = load(path, SPLIT_NAMES[split])
-            counts[split] = len(records)
-            for language in LANGUAGES:
+            problems = Problems(f"the data set {path}")
+            where = f"{path} {split}"
+            rows = rows_of(load(path, SPLIT_NAMES[split]), *LANGUAGES, where, problems)
+            _preparing("natural", LANGUAGES)(rows, where, problems)
+            problems.check()
+            counts[split] = len(rows)
+            sides = [row.source for row in rows], [row.references[0] for row in rows]
+            for language, texts in zip(LANGUAGES, sides, strict=True):
+                natural = [text.replace("\n", " ") for text in texts]
                 preparation = _preparation(language)
-                natural = list(records[language])
                 write_lines(folder / "raw" / f"{stem}.{language}.gz", natural)
                 tokens = map(preparation, natural)
                 write_lines(folder / "tok" / f"{stem}{SUFFIX['tok']}.{language}.gz", tokens)

@@ -8,18 +8,20 @@ sentences in training; it is made by groups here, of sentences that translations
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
+from seqrl.data.archives import DAMAGED, opened_zip
 from seqrl.data.corpus import CorpusError
 from seqrl.data.files import Problems, decode_lines, new_folder, write_lines
 from seqrl.data.preparation import Preparation
 from seqrl.types import derived_seed
 
 ARCHIVE, MEMBER = "deu-eng.zip", "deu.txt"
+UNPACKED = 1 << 30
+"""Bytes; the archive has a twentieth."""
 EVALUATION = {"dev": 2_000, "test": 2_000}
 LANGUAGES = ("de", "en")
 Pair = tuple[str, str]
@@ -36,6 +38,9 @@ def prepare(archive: Path, output: Path, *, seed: int = 0) -> dict[str, int]:
     CorpusError where the archive cannot be used. The folder appears whole or not at all.
     """
     splits = split_by_group(read_pairs(archive), seed)
+    without = [name for name, pairs in splits.items() if not pairs]
+    if without:
+        raise CorpusError(f"{archive} has too few pairs: none are left for {', '.join(without)}")
     counts = {}
     with new_folder(output) as folder:
         german, english = (
@@ -60,11 +65,11 @@ def read_pairs(archive: Path) -> list[Pair]:
     problems = Problems(f"Tatoeba in {archive}")
     try:
         if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as opened:
+            with opened_zip(archive, most=UNPACKED) as opened:
                 data = opened.read(MEMBER)
         else:
             data = archive.read_bytes()
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, KeyError) as error:
         raise CorpusError(
             f"{archive} cannot be read ({error}): name the {ARCHIVE} of www.manythings.org/anki"
         ) from error
