@@ -110,7 +110,14 @@ def identity(config: Config) -> str:
     if config["init_from"] is not None:
         relevant["init_from"] = file_hash(weights_file(config["init_from"]))
     if config["task"].get("data_dir") is not None:
-        relevant["files"] = files_hash(Path(config["task"]["data_dir"]).expanduser())
+        folder = Path(os.path.expanduser(config["task"]["data_dir"]))
+        try:
+            relevant["files"] = files_hash(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"task.data_dir={config['task']['data_dir']}: must be a folder of files that can "
+                f"all be read; {error}"
+            ) from None
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -209,7 +216,7 @@ def _contents_hash(folder: Path, given: tuple[Path, ...], facts: tuple[object, .
     """Once for files that did not change meanwhile: a sweep asks for every run."""
     digest = hashlib.blake2b()
     for path in given:
-        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

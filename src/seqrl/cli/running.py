@@ -55,7 +55,11 @@ from seqrl.training.trainer import Diverged, Preempted
 def run_training(config: Config) -> int:
     """Train, evaluate and report; the exit code. Finished runs answer at once."""
     logging.basicConfig(level=logging.WARNING, handlers=[Messages(sys.stdout)])
-    folder = run_folder(config)
+    try:
+        folder = run_folder(config)
+    except ConfigError as error:
+        say(f"configuration:\n{error}", sys.stderr)
+        return EXIT_CONFIG
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
