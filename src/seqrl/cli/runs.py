@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from seqrl.cli.configuration import Groups, OverrideError, overridden
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.data.corpus import CorpusError
-from seqrl.terminal import say
+from seqrl.terminal import Messages, say
 from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, RESULT, read_status
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Model:
 
 def guarded(command: Callable[[], int]) -> int:
     """The command's exit code; its errors are printed: 1 failed, 2 usage."""
+    logging.basicConfig(level=logging.WARNING, handlers=[Messages(sys.stderr)])
     try:
         return command()
     except (UsageError, OverrideError) as error:
