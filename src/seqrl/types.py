@@ -114,17 +114,21 @@ class Batch:
             references=self.references[rows],
         )
 
+    def part(self, start: int, stop: int) -> Batch:
+        """The sentences from `start` to `stop`, padded as the whole is."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            source=self.source[rows],
+            target=self.target[rows],
+            references=self.references[rows],
+            offset=self.offset + start,
+        )
+
     def split(self, rows: int) -> Iterator[Batch]:
         """Parts of at most `rows` sentences, padded as the whole is."""
         for start in range(0, len(self), rows):
-            part = slice(start, start + rows)
-            yield replace(
-                self,
-                source=self.source[part],
-                target=self.target[part],
-                references=self.references[part],
-                offset=self.offset + start,
-            )
+            yield self.part(start, start + rows)
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,13 @@ import os, sys
 from seqrl.algorithms.likelihood import MLE
 
 class Faulty(MLE):
-    """Leaves Python at the second update, if it is told the seed."""
+    """Leaves Python at the second update, or has no loss there, if it is told the seed."""
 
     def losses(self, batch, clock):
         seeds, _, how = os.environ.get("FAULT", "").partition(":")
         if clock.update == 1 and str(clock.seed) in seeds.split(","):
+            if how == "nan":
+                return {name: loss * float("nan") for name, loss in super().losses(batch, clock).items()}
             if how == "kill":
                 os.kill(os.getpid(), 9)
             sys.exit(0 if how == "0" else how)
@@ -196,6 +198,20 @@ def test_a_run_that_leaves_python_ends_no_other(
     assert re.search(r"not tried again without retry_failed=true:\n  failed: seed=2 .*own", text)
     assert main([*typed, "retry_failed=true"]) == 0
     assert results(tmp_path / "o") == {"mle seed1", "mle seed2", "mle seed3"}
+
+
+def test_a_run_that_diverges_ends_no_other(
+    overrides: list[str], faulty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULT", "2:nan")
+    assert main(["-m", *overrides, "algorithm=mle", faulty, "seed=1,2,3"]) == 1
+    assert results(tmp_path / "o") == {"mle seed1", "mle seed3"}
+    (path,) = (tmp_path / "o").glob("text/mle/*/seed2/status.json")
+    status = json.loads(path.read_text())
+    assert status["status"] == "diverged"
+    assert status["reason"] == (
+        "stage actor: the gradient of the policy is nan, loss/policy is nan at update 1"
+    )
 
 
 def test_processes_show_their_failures_and_the_rest_goes_on(

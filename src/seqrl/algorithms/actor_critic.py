@@ -203,6 +203,11 @@ class CriticTraining(Algorithm):
     def learners(self) -> dict[str, nn.Module]:
         return {"critic": self.evaluation.critic}
 
+    def indivisible(self) -> str | None:
+        if self.evaluation.mask_padding:
+            return None
+        return "the critic's loss counts padding, of which shares have less: set mask_padding=true"
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         judged = self.judge(batch, *self.samples(batch, clock))
         self._metrics = diagnostics(judged, batch)

@@ -50,6 +50,20 @@ class Algorithm(ABC):
     def after_update(self, clock: Clock) -> None:  # noqa: B027
         """Called when the optimizers have stepped: target networks, counters."""
 
+    def forget(self) -> None:  # noqa: B027
+        """Called where an update is made again from its beginning, since memory ran out.
+
+        What `losses` has put aside for `after_update` is then to be dropped.
+        """
+
+    def indivisible(self) -> str | None:
+        """Why several processes cannot learn shares of each batch; none: they can.
+
+        They can where gradients of shares add up to the whole's, and where all that `after_update`
+        changes follows from the learners' weights, which are the same everywhere.
+        """
+        return f"{type(self).__name__} does not say that shares of a batch add up to the whole"
+
     def on_validation(self, score: float) -> Decision:
         """Called with the selection score, higher being better."""
         return Decision.CONTINUE

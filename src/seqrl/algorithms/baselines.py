@@ -56,8 +56,15 @@ class Baseline(ABC):
         """A scalar for each of its learners."""
         return {}
 
+    def indivisible(self) -> str | None:
+        """Why it cannot be had of a share of the batch; none: it can. See `Algorithm`."""
+        return f"{type(self).__name__} does not say that shares of a batch add up to the whole"
+
     def after_update(self) -> None:  # noqa: B027
         """Called when the optimizers have stepped."""
+
+    def forget(self) -> None:  # noqa: B027
+        """Called where an update is made again: what is put aside of its samples is dropped."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is not a learner's weights."""
@@ -74,6 +81,9 @@ class NoBaseline(Baseline):
 
     def __call__(self, samples: Samples) -> Tensor:
         return torch.zeros_like(samples.rewards).unsqueeze(1)
+
+    def indivisible(self) -> str | None:
+        return None
 
 
 class RunningMean(Baseline):
@@ -96,11 +106,17 @@ class RunningMean(Baseline):
         mean = self.total / self.weight if self.weight else self.total
         return torch.zeros_like(samples.rewards).unsqueeze(1) + mean
 
+    def indivisible(self) -> str | None:
+        return "the running mean is that of the rewards of all samples"
+
     def after_update(self) -> None:
         if self._seen:
             self.total = self.decay * self.total + torch.cat(self._seen).mean()
             self.weight = self.decay * self.weight + 1
             self._seen = []
+
+    def forget(self) -> None:
+        self._seen = []
 
     def state_dict(self) -> dict[str, Any]:
         return {"total": self.total, "weight": self.weight}
@@ -118,6 +134,9 @@ class LeaveOneOut(Baseline):
         rewards = samples.rewards.view(-1, samples.trajectories.group)
         others = rewards.sum(1, keepdim=True) - rewards
         return (others / (rewards.shape[1] - 1)).view(-1, 1)
+
+    def indivisible(self) -> str | None:
+        return None
 
 
 class GreedyOutput(Baseline):
@@ -157,6 +176,9 @@ class GreedyOutput(Baseline):
         rewards = self.reward.score(output, batch).to(samples.rewards.dtype)
         return rewards.repeat_interleave(samples.trajectories.group).unsqueeze(1)
 
+    def indivisible(self) -> str | None:
+        return None
+
 
 class Learned(Baseline):
     """b_t = u . f_t + c, one linear unit on the policy's features (Ranzato et al. 2015).
@@ -184,6 +206,9 @@ class Learned(Baseline):
     @torch.no_grad()
     def __call__(self, samples: Samples) -> Tensor:
         return self.values(samples)
+
+    def indivisible(self) -> str | None:
+        return None
 
     def learners(self) -> dict[str, nn.Module]:
         return {"baseline": self.unit}

@@ -89,6 +89,9 @@ class ERPO(WeightedLikelihood):
         self.alpha, self.beta = self.path.points[0]
         self._objective: dict[str, Tensor] = {}
 
+    def indivisible(self) -> str | None:
+        return None
+
     def scored(self, batch: Batch, clock: Clock) -> Scored:
         self.alpha, self.beta = self.path(clock)
         self.proposal = self.sampling if self.alpha > 0 else self.perturbation

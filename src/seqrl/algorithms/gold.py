@@ -73,6 +73,9 @@ class GOLD(WeightedLikelihood):
         self.first = copy.deepcopy(policy).requires_grad_(False).eval()  # p_mle
         self.stale = copy.deepcopy(self.first)  # pi~
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         values = self.values(self._log_probs(self.first, trajectories, batch), trajectories.mask)
         if not self.importance:

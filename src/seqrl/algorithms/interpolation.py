@@ -61,6 +61,9 @@ class Interpolation(WeightedLikelihood):
         self.previous: float | None = None
         self.mixture.shares = (lambdas[0], lambdas[1], lambdas[2])
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         self.rewards(trajectories, batch)
         return of_choices(torch.full_like(log_probs, 1 / trajectories.group), trajectories)

@@ -22,6 +22,9 @@ class MLE(WeightedLikelihood):
     def __init__(self, *, policy: Policy[Any, Any], proposal: Proposal | None = None) -> None:
         super().__init__(policy=policy, proposal=proposal or Reference())
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(
         self,
         trajectories: Trajectories,

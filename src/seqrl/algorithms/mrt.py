@@ -47,6 +47,9 @@ class MinimumRisk(WeightedLikelihood):
         self.alpha = alpha
         self._risk: Tensor | None = None
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         group, mask = trajectories.group, trajectories.mask
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype).view(-1, group)

@@ -51,6 +51,9 @@ class RAML(WeightedLikelihood):
         self.tau = tau
         self.weighting = weighting
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
         if self.weighting == "uniform":

@@ -56,6 +56,9 @@ class Reinforce(WeightedLikelihood):
     def learners(self) -> dict[str, nn.Module]:
         return super().learners() | self.baseline.learners()
 
+    def indivisible(self) -> str | None:
+        return self.baseline.indivisible()
+
     def scored(self, batch: Batch, clock: Clock) -> Scored:
         with dropout(self.policy, self.dropout):
             scored = super().scored(batch, clock)
@@ -91,6 +94,9 @@ class Reinforce(WeightedLikelihood):
 
     def after_update(self, clock: Clock) -> None:
         self.baseline.after_update()
+
+    def forget(self) -> None:
+        self.baseline.forget()
 
     def state_dict(self) -> dict[str, Any]:
         return self.baseline.state_dict()

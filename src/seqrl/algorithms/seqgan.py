@@ -60,6 +60,9 @@ class DiscriminatorTraining(Algorithm):
     def learners(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator}
 
+    def indivisible(self) -> str | None:
+        return None
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         errors, right = self.errors(batch, clock)
         loss = errors.sum() / (2 * batch.total)
@@ -162,6 +165,9 @@ class Adversarial(WeightedLikelihood):
 
     def learners(self) -> dict[str, nn.Module]:
         return super().learners() | self.discriminating.learners()
+
+    def indivisible(self) -> str | None:
+        return None
 
     def is_the_policys(self, clock: Clock) -> bool:
         """Whether the update is one of the policy."""

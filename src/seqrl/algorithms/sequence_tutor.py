@@ -118,6 +118,9 @@ class SequenceTutor(Algorithm):
     def learners(self) -> dict[str, nn.Module]:
         return {"policy": self.policy}
 
+    def indivisible(self) -> str | None:
+        return "the memory holds what all sentences of a batch were played to"
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         if clock.update % self.play_every == 0:
@@ -250,6 +253,9 @@ class SequenceTutor(Algorithm):
             self.memory.add(plays)
         self._new = []
         follow(self.slow, self.policy, self.eta)
+
+    def forget(self) -> None:
+        self._new = []
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, clock: Clock) -> dict[str, tuple[Tensor, Tensor]]:

@@ -64,6 +64,9 @@ class SPG(WeightedLikelihood):
         self.level = level
         self.scale = scale
 
+    def indivisible(self) -> str | None:
+        return None
+
     def weights(self, trajectories: Trajectories, log_probs: Tensor, batch: Batch) -> Tensor:
         rewards = self.rewards(trajectories, batch).to(log_probs.dtype)
         if self.level == "token":

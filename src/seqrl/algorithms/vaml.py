@@ -82,6 +82,11 @@ class SoftQLearning(Algorithm):
     def learners(self) -> dict[str, nn.Module]:
         return {"critic": self.critic}
 
+    def indivisible(self) -> str | None:
+        if not self.terminal_bootstrap:
+            return None
+        return "the loss depends on how wide a share is padded: set terminal_bootstrap=false"
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         trajectories = self.proposed(batch, clock)
         values, errors = self.judge(batch, trajectories)

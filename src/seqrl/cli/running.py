@@ -31,6 +31,7 @@ from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, 
 from seqrl.data.corpus import CorpusError
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.identity import Config, ConfigError, needed_stages, run_folder
+from seqrl.memory import OutOfMemory
 from seqrl.reports.run_report import plot_curves
 from seqrl.terminal import Messages, say
 from seqrl.tracking.environment import environment_record, package_versions
@@ -83,6 +84,8 @@ def _run(config: Config, folder: Path, interruption: Callable[[], bool]) -> int:
         result = train(config, folder, interruption)
     except CorpusError as error:
         return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
+    except OutOfMemory as error:
+        return failed(folder, "failed", str(error), EXIT_FAILED)
     except ConfigError as error:
         return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
     except Diverged as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from seqrl.data.batching import Split, sequential
 from seqrl.data.corpus import Example
 from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder
+from seqrl.memory import in_parts
 from seqrl.metrics.corpus import corpus_scores, length_ratio
 from seqrl.metrics.outputs import Outputs, Score
 from seqrl.models.base import Policy
@@ -39,11 +41,14 @@ class Evaluation:
 def decode_split(
     policy: Policy[Any, Any], split: Split, decoder: Decoder, device: torch.device
 ) -> list[list[int]]:
-    """One hypothesis per example as ids, in the split's order."""
+    """One hypothesis per example as ids, in the split's order.
+
+    Fewer are decoded at once where memory runs out.
+    """
     hypotheses: list[list[int]] = [[] for _ in range(len(split))]
     for indices, batch in sequential(split, DECODING_BATCH):
-        tokens = decoder(policy, batch.to(device)).tolist()
-        for index, row in zip(indices, tokens, strict=True):
+        found = in_parts(lambda part: decoder(policy, part).tolist(), batch.to(device))
+        for index, row in zip(indices, chain.from_iterable(found), strict=True):
             hypotheses[index] = row
     return hypotheses
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seqrl.memory import OutOfMemory
 from seqrl.models.weights import load_stored
 from seqrl.tracking.files import write_json_atomic, write_text_atomic
 from seqrl.tracking.metrics_log import merge_metrics
@@ -104,7 +105,7 @@ class Pipeline:
         self._parts: list[tuple[str, Path]] = []
 
     def run(self, stages: list[Stage]) -> list[StageResult]:
-        """Train or reuse every stage. Raises Diverged, Preempted and WaitEnded."""
+        """Train or reuse every stage. Raises Diverged, OutOfMemory, Preempted and WaitEnded."""
         keys = stage_keys(stages)
         write_json_atomic(self.folder / "stages.json", keys)
         results: dict[str, StageResult] = {}
@@ -143,9 +144,9 @@ class Pipeline:
         began = time.monotonic()
         try:
             summary = trainer.train()
-        except Diverged as error:
+        except (Diverged, OutOfMemory) as error:
             self._merge()
-            raise Diverged(f"stage {stage.name}: {error}") from None
+            raise type(error)(f"stage {stage.name}: {error}") from None
         except Preempted:
             self._merge()
             raise

@@ -8,6 +8,7 @@ generator's state and a killed stage continues bit for bit.
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from seqrl.algorithms.base import Algorithm, Decision
 from seqrl.data.batching import UNITS
+from seqrl.memory import OutOfMemory, ran_out, release
 from seqrl.models.weights import load_stored, stored_weights
 from seqrl.ranges import is_number, require
 from seqrl.schedules import Schedule
@@ -30,7 +32,11 @@ from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkp
 from seqrl.training.guards import Guards
 from seqrl.types import Batch, Clock, derived_seed
 
+logger = logging.getLogger(__name__)
+
 PRECISIONS = ("fp32", "bf16")
+ATTEMPTS = 3
+"""At an update; without memory in all of them the stage ends."""
 NO_GUARDS = Guards()
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -202,9 +208,9 @@ class Trainer:
         self.decays = 0
         self.stopped = False
         self.seconds = 0.0
+        self.rows = settings.micro_batch  # fewer where memory ran out
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}  # of the updates that had each
-        self._measured_names: set[str] = set()  # of this update
         self._recorded: dict[str, float] = {}  # the means of the last record
         self._tokens = 0  # since the last record of the timings
         self._first: dict[str, float] = {}  # the first value of each metric
@@ -230,7 +236,7 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Train to the end of the budget; the summary of the stage.
 
-        Continues the folder's checkpoint. Raises Diverged and Preempted.
+        Continues the folder's checkpoint. Raises Diverged, Preempted and OutOfMemory.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = MetricsLog(self.folder / "metrics.jsonl")
@@ -287,15 +293,66 @@ class Trainer:
 
     def _step(self, batch: Batch) -> None:
         """One update of every learner whose loss takes part."""
-        torch.manual_seed(derived_seed(self.seed, self.update, "dropout"))
         clock = self.clock()
         self._set_rates(clock)
-        whole = batch.to(self.device)
-        parts = (
-            [whole] if self.settings.micro_batch is None else whole.split(self.settings.micro_batch)
+        present, values = self._gradients(batch.to(self.device), clock)
+        norms = {}
+        for name in sorted(present):
+            parameters = [p for p in self.learners[name].parameters() if p.grad is not None]
+            norms[name] = nn.utils.clip_grad_norm_(parameters, self.settings.clip or math.inf)
+        self._refuse_infinite(norms, values)
+        for name in norms:
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad(set_to_none=True)
+        self.algorithm.after_update(clock)
+        self._accumulate(values | {f"grad_norm/{name}": norm for name, norm in norms.items()})
+        tokens = int(batch.target_mask.sum())
+        self._tokens += tokens
+        self.reporter.advance(self.update + 1, tokens, self._measured)
+
+    def _gradients(self, batch: Batch, clock: Clock) -> tuple[set[str], dict[str, Tensor]]:
+        """Leave the gradients of the whole batch in the weights; the learners that have one, and
+        the losses and metrics.
+
+        Where memory runs out all is done again with smaller parts, to which the stage then keeps.
+        Raises OutOfMemory.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                found = self._added_up(batch, clock)
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
+                problem = str(error).splitlines()[0]
+            else:
+                if attempt:
+                    logger.warning(
+                        "at update %d there was not enough memory for so many sentences at once; "
+                        "from here on there are at most %d, as with trainer.micro_batch=%d",
+                        *(self.update, self.rows, self.rows),
+                    )
+                return found
+            # out of the handler, which would keep the tensors that did not fit
+            for optimizer in self.optimizers.values():
+                optimizer.zero_grad(set_to_none=True)
+            self.algorithm.forget()
+            release()
+            tried = min(self.rows or len(batch), len(batch))
+            if tried == 1:
+                break
+            self.rows = -(-tried // 2)
+        raise OutOfMemory(
+            f"at update {self.update} there is not enough memory for {tried} sentences at once "
+            f"({problem}); try trainer.micro_batch={max(1, tried // 2)}, a smaller batch_size or "
+            "network, shorter outputs, fewer samples, or precision=bf16"
         )
+
+    def _added_up(self, batch: Batch, clock: Clock) -> tuple[set[str], dict[str, Tensor]]:
+        """The same for parts of the size that the stage has come to."""
+        torch.manual_seed(derived_seed(self.seed, self.update, "dropout"))
         present: set[str] = set()
-        for part in parts:
+        values: dict[str, Tensor] = {}
+        for part in [batch] if self.rows is None else batch.split(self.rows):
             with self._autocast():
                 losses = self.algorithm.losses(part, clock)
             present |= set(losses)
@@ -303,26 +360,24 @@ class Trainer:
                 [loss.float() if loss.dtype != torch.float64 else loss for loss in losses.values()]
             ).sum()
             total.backward()  # type: ignore[no-untyped-call]
-            self._accumulate({f"loss/{name}": loss for name, loss in losses.items()})
             share = len(part) / part.total
-            self._accumulate({k: v * share for k, v in self.algorithm.metrics().items()})
-        for name in sorted(present):
-            parameters = [p for p in self.learners[name].parameters() if p.grad is not None]
-            norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip or math.inf)
-            if not torch.isfinite(norm):
-                raise Diverged(
-                    f"the gradient of the {name} is {float(norm)} at update {self.update}"
-                )
-            self._accumulate({f"grad_norm/{name}": norm})
-            self.optimizers[name].step()
-            self.optimizers[name].zero_grad(set_to_none=True)
-        self.algorithm.after_update(clock)
-        for name in self._measured_names:
-            self._counts[name] = self._counts.get(name, 0) + 1
-        self._measured_names.clear()
-        tokens = int(batch.target_mask.sum())
-        self._tokens += tokens
-        self.reporter.advance(self.update + 1, tokens, self._measured)
+            _add(values, {f"loss/{name}": loss for name, loss in losses.items()})
+            _add(values, {k: v * share for k, v in self.algorithm.metrics().items()})
+        return present, values
+
+    def _refuse_infinite(self, norms: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+        """Raises Diverged unless all is finite; the device is waited for once."""
+        named = {f"the gradient of the {name}": norm for name, norm in norms.items()} | values
+        numbers = torch.stack(
+            [value.to(self.device, torch.float64, non_blocking=True) for value in named.values()]
+        )
+        if not torch.isfinite(numbers).all():
+            bad = [
+                f"{name} is {value}"
+                for name, value in zip(named, numbers.tolist(), strict=True)
+                if not math.isfinite(value)
+            ]
+            raise Diverged(f"{', '.join(bad)} at update {self.update}")
 
     def _validate(self) -> None:
         scores = self.validation(self.algorithm, self.update)
@@ -330,8 +385,10 @@ class Trainer:
             learner.train()
         self._record_validation(scores)
         score = self.sign * scores[f"dev/{self.settings.select}"]
-        if math.isnan(score):
-            raise Diverged(f"dev/{self.settings.select} is no number at update {self.update}")
+        if not math.isfinite(score):
+            raise Diverged(
+                f"dev/{self.settings.select} is {self.sign * score} at update {self.update}"
+            )
         if score > self.best:
             self.best, self.best_update = score, self.update
             save_weights(self.folder / "best.safetensors", self._weights())
@@ -374,10 +431,10 @@ class Trainer:
             yield
 
     def _accumulate(self, values: dict[str, Tensor]) -> None:
-        for name, value in values.items():
-            value = value.detach().double()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._measured_names.add(name)
+        """Count the values of one update."""
+        _add(self._sums, values)
+        for name in values:
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def _measured(self) -> dict[str, float]:
         """Mean losses and reward since the last record, or of it; short names for one line.
@@ -465,6 +522,7 @@ class Trainer:
             "metrics_offset": self.log.sync(),
             "sums": {k: float(v) for k, v in self._sums.items()},
             "counts": self._counts,
+            "rows": self.rows,
             **{name: getattr(self, name) for name in PROGRESS},
         }
         save_checkpoint(self.folder / "last.pt", state)
@@ -489,8 +547,16 @@ class Trainer:
             for k, v in state["sums"].items()
         }
         self._counts = dict(state["counts"])
+        self.rows = state.get("rows", self.rows)  # not in older ones
         for name in PROGRESS:
             setattr(self, name, state[name])
+
+
+def _add(sums: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    """Add values by name, in double precision and without gradient."""
+    for name, value in values.items():
+        value = value.detach().double()
+        sums[name] = sums[name] + value if name in sums else value
 
 
 def fused(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

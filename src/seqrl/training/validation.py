@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.evaluation.decode import evaluate
 from seqrl.losses import entropy, kl
+from seqrl.memory import in_parts
 from seqrl.metrics.corpus import METRICS
 from seqrl.metrics.direction import LOWER_IS_BETTER
 from seqrl.models.base import Policy
@@ -88,13 +90,18 @@ class DevValidation:
         sums: dict[str, list[float]] = {}
         for number, (_, batch) in enumerate(sequential(split, EVALUATION_BATCH)):
             clock = Clock(update=number, seed=self.seed)
-            batch = batch.to(self.device)
-            found = self._sampled(algorithm, batch, clock) | algorithm.evaluate(batch, clock)
-            for name, (total, count) in found.items():
-                entry = sums.setdefault(name, [0.0, 0.0])
-                entry[0] += float(total)
-                entry[1] += float(count)
+            measure = partial(self._measured, algorithm, clock)
+            for found in in_parts(measure, batch.to(self.device)):
+                for name, (total, count) in found.items():
+                    entry = sums.setdefault(name, [0.0, 0.0])
+                    entry[0] += float(total)
+                    entry[1] += float(count)
         return {f"dev/{name}": total / count for name, (total, count) in sums.items()}
+
+    def _measured(
+        self, algorithm: Algorithm, clock: Clock, batch: Batch
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        return self._sampled(algorithm, batch, clock) | algorithm.evaluate(batch, clock)
 
     @torch.no_grad()
     def _sampled(
