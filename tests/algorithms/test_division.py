@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
+from test_contract import MAKERS, Network, tiny
 
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm
@@ -19,7 +21,6 @@ from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
 from seqrl.types import Batch, Clock
 from tabular import EOS, batch_of
-from test_contract import MAKERS, Network, tiny
 
 BATCHES = [
     batch_of([(4, 5, 6, EOS), (5, EOS), (6, 6, EOS), (4, EOS), (5, 6, EOS)]),
@@ -70,7 +71,7 @@ def network(seed: int) -> Policy:  # type: ignore[type-arg]
 def shares(batch: Batch, count: int) -> list[Batch]:
     """The first ones are the larger ones."""
     cuts = [-(-len(batch) * i // count) for i in range(count + 1)]
-    return [batch.part(*cut) for cut in zip(cuts, cuts[1:], strict=False)]
+    return [batch.part(*cut) for cut in pairwise(cuts)]
 
 
 def learn(processes: list[Algorithm]) -> None:

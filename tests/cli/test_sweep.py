@@ -36,7 +36,7 @@ class Faulty(MLE):
         seeds, _, how = os.environ.get("FAULT", "").partition(":")
         if clock.update == 1 and str(clock.seed) in seeds.split(","):
             if how == "nan":
-                return {name: loss * float("nan") for name, loss in super().losses(batch, clock).items()}
+                return {"policy": super().losses(batch, clock)["policy"] * float("nan")}
             if how == "kill":
                 os.kill(os.getpid(), 9)
             sys.exit(0 if how == "0" else how)

@@ -171,7 +171,7 @@ def test_what_is_no_number_ends_the_stage_before_anything_moves(
         after_update(clock)
 
     algorithm.after_update = counted  # type: ignore[method-assign]
-    with pytest.raises(Diverged, match="at update 3$") as caught:
+    with pytest.raises(Diverged, match=r"at update 3$") as caught:
         one.train()
     assert caught.match(message)
     assert after == [0, 1, 2]

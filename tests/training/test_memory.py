@@ -202,20 +202,16 @@ def test_other_errors_are_not_taken_for_it(tmp_path: Path) -> None:
 
 
 def test_a_continued_stage_keeps_to_its_parts(tmp_path: Path) -> None:
-    found = []
-    for name in ("whole", "pieces"):
-        algorithm = ALGORITHMS["erac"](0.3)
-        small = Small(algorithm, 3)
-        if name == "pieces":
-            first = algorithm
-            with pytest.raises(Preempted):
-                stage(tmp_path / name, first, epochs=2, preempted=lambda: small.after == 7).train()
-            algorithm = ALGORITHMS["erac"](0.3)
-            again = Small(algorithm, 3)
-        stage(tmp_path / name, algorithm, epochs=2).train()
-        found.append(weights(algorithm))
+    whole, first, second = (ALGORITHMS["erac"](0.3) for _ in range(3))
+    small, smaller, again = (Small(algorithm, 3) for algorithm in (whole, first, second))
+    stage(tmp_path / "whole", whole, epochs=2).train()
+    with pytest.raises(Preempted):
+        stage(tmp_path / "a", first, epochs=2, preempted=lambda: smaller.after == 7).train()
+    stage(tmp_path / "a", second, epochs=2).train()
     assert max(again.asked) == 3
-    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    assert smaller.asked[1:] + again.asked == small.asked[1:]
+    ours, theirs = weights(whole), weights(second)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 7])
