@@ -57,6 +57,7 @@ from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
 from seqrl.training.pipeline import Reporter, Stage, load_start, stage_keys
+from seqrl.training.ranks import ALONE, Ranks, local_number, process_count
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
 from seqrl.types import Specials, derived_seed
@@ -195,7 +196,16 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device={name}: must be auto, cpu, cuda or cuda:NUMBER") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch finds no CUDA device here")
-    return device
+    number = local_number()
+    if device.type == "cpu" or number is None:
+        return device
+    if device.index is not None:
+        raise ConfigError(f"device={name}: each of several processes has a CUDA device of its own")
+    if number >= torch.cuda.device_count():
+        raise ConfigError(
+            f"there are more processes than CUDA devices ({torch.cuda.device_count()}) here"
+        )
+    return torch.device("cuda", number)
 
 
 def stage_networks(config: Config, stage: Config) -> list[str]:
@@ -412,11 +422,17 @@ def check_initialised(config: Config) -> None:
 
 
 def build_stages(
-    config: Config, task: Task, device: torch.device, preempted: Callable[[], bool]
+    config: Config,
+    task: Task,
+    device: torch.device,
+    preempted: Callable[[], bool],
+    ranks: Ranks = ALONE,
 ) -> list[Stage]:
     """The run's stages in order. Reads the data, for its fingerprint."""
     return [
-        _stage(config, name, task.fingerprint, _preparer(config, stage, task, device, preempted))
+        _stage(
+            config, name, task.fingerprint, _preparer(config, stage, task, device, preempted, ranks)
+        )
         for name, stage in needed_stages(config).items()
     ]
 
@@ -452,6 +468,7 @@ def _preparer(
     task: Task,
     device: torch.device,
     preempted: Callable[[], bool],
+    ranks: Ranks,
 ) -> Callable[[Path, Mapping[str, Mapping[str, Tensor]], Reporter], Trainer]:
     def prepare(
         folder: Path, starts: Mapping[str, Mapping[str, Tensor]], reporter: Reporter
@@ -508,6 +525,7 @@ def _preparer(
             start=bool(trained) and ("policy" in trained or "policy" not in stage["optimizers"]),
             preempted=preempted,
             guards=build_guards(config, stage, trained),
+            ranks=ranks,
         )
 
     return prepare
@@ -649,6 +667,9 @@ def check(config: Config) -> None:
             )
             if algorithm is not None:
                 _check_optimizers(problems, place, stage, algorithm)
+                reason = algorithm.indivisible() if process_count() > 1 else None
+                if reason is not None:
+                    problems.add(f"several processes cannot share the stage: {reason}", place)
     problems.check()
 
 

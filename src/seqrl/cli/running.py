@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqrl.cli.interruption import Interruption
 from seqrl.cli.runs import show, shown_before
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
+from seqrl.data.task import Task
 from seqrl.decoding.decoder import Decoder, Greedy
 from seqrl.identity import Config, ConfigError, needed_stages, run_folder
 from seqrl.memory import OutOfMemory
@@ -48,6 +50,7 @@ from seqrl.tracking.run_folder import (
 )
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.pipeline import Pipeline
+from seqrl.training.ranks import Lost, Ranks, joined, process_count
 from seqrl.training.results import evaluate_stages, stage_summaries
 from seqrl.training.store import STAGES, StageStore, WaitEnded, wait_for
 from seqrl.training.trainer import Diverged, Preempted
@@ -61,43 +64,47 @@ def run_training(config: Config) -> int:
     except ConfigError as error:
         say(f"configuration:\n{error}", sys.stderr)
         return EXIT_CONFIG
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        say(f"outputs={config['outputs']}: {error}", sys.stderr)
-        return EXIT_CONFIG
-    with Interruption() as interruption:
+    with joined(partial(write_status, folder, "failed")) as ranks:
         try:
-            with waited_for(folder / LOCK, interruption):
-                return _run(config, folder, interruption)
-        except WaitEnded:  # what the folder says is the other process's
-            print("stopped on request while waiting; the same command continues")
-            return EXIT_PREEMPTED
+            ranks.first(lambda: folder.mkdir(parents=True, exist_ok=True))
+        except OSError as error:
+            say(f"outputs={config['outputs']}: {error}", sys.stderr)
+            return EXIT_CONFIG
+        with Interruption() as interruption:
+            try:
+                with ranks.held(waited_for(folder / LOCK, interruption)):
+                    return _run(config, folder, interruption, ranks)
+            except WaitEnded:  # what the folder says is the other process's
+                print("stopped on request while waiting; the same command continues")
+                return EXIT_PREEMPTED
 
 
-def _run(config: Config, folder: Path, interruption: Callable[[], bool]) -> int:
+def _run(config: Config, folder: Path, interruption: Callable[[], bool], ranks: Ranks) -> int:
     """The run, whose folder is ours; the exit code."""
-    if shown_before(folder):
+    if ranks.first(lambda: shown_before(folder)):
         return EXIT_DONE
-    write_status(folder, "running")
+    outcome = partial(_failed, folder, ranks)
+    ranks.first(lambda: write_status(folder, "running"))
     try:
-        result = train(config, folder, interruption)
+        result = train(config, folder, interruption, ranks)
     except CorpusError as error:
-        return failed(folder, "failed", f"data: {error}", EXIT_FAILED)
-    except OutOfMemory as error:
-        return failed(folder, "failed", str(error), EXIT_FAILED)
+        return outcome("failed", f"data: {error}", EXIT_FAILED)
+    except (OutOfMemory, Lost) as error:
+        return outcome("failed", str(error), EXIT_FAILED)
     except ConfigError as error:
-        return failed(folder, "failed", f"configuration:\n{error}", EXIT_CONFIG)
+        return outcome("failed", f"configuration:\n{error}", EXIT_CONFIG)
     except Diverged as error:
-        return failed(folder, "diverged", str(error), EXIT_DIVERGED)
+        return outcome("diverged", str(error), EXIT_DIVERGED)
     except (Preempted, WaitEnded):
         text = "stopped on request; the same command continues"
-        return failed(folder, "preempted", text, EXIT_PREEMPTED)
+        return outcome("preempted", text, EXIT_PREEMPTED)
     except BaseException as error:
-        write_status(folder, "failed", repr(error))
+        if ranks.is_first:
+            write_status(folder, "failed", repr(error))
         raise
-    write_status(folder, "done")
-    show(folder, result)
+    if ranks.is_first:
+        write_status(folder, "done")
+        show(folder, result)
     return EXIT_DONE
 
 
@@ -116,36 +123,37 @@ def waited_for(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
         lock.release()
 
 
-def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dict[str, Any]:
+def train(
+    config: Config, folder: Path, interruption: Callable[[], bool], ranks: Ranks
+) -> dict[str, Any]:
     """Train and evaluate a run in its folder; what `result.json` then holds."""
     began = time.monotonic()
     manage_memory()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
-    write_text_atomic(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    ranks.first(
+        lambda: write_text_atomic(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    )
     device = choose_device(config["device"])
-    write_json_atomic(folder / ENVIRONMENT, environment_record())
     task = build_task(config)
-    task.save(folder / "tokenizers")
     stages = {n: s for n, s in needed_stages(config).items() if "policy" in s["optimizers"]}
-    for name, stage in stages.items():
-        described = described_policy(config, task, stage)
-        if described != config["model"]["policy"]:
-            write_json_atomic(stage_folder(folder, name) / POLICY, described)
+    ranks.first(lambda: describe(config, folder, task, stages))
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
-    mirror = build_mirror(config, folder)
+    mirror = build_mirror(config, folder) if ranks.is_first else None
     pipeline = Pipeline(
         folder=folder,
         store=StageStore(root),
         progress=Progress(),
         mirror=mirror,
         preempted=interruption,
+        ranks=ranks,
     )
     outcome = "failed"
     try:
-        results = pipeline.run(build_stages(config, task, device, interruption))
+        results = pipeline.run(build_stages(config, task, device, interruption, ranks))
         sizes = vocabularies(task)
-        entries = evaluate_stages(
+        evaluated = partial(
+            evaluate_stages,
             results,
             task=task,
             decoders=final_decoders(config),
@@ -153,7 +161,9 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
             build_policy=lambda name: build_network(config, "policy", sizes, 0, stages[name]),
             folder=folder,
         )
-        plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
+        entries = ranks.first(evaluated)
+        if ranks.is_first:
+            plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
         outcome = "done"
     finally:
         if mirror is not None:
@@ -167,8 +177,19 @@ def train(config: Config, folder: Path, interruption: Callable[[], bool]) -> dic
         "seconds": round(time.monotonic() - began, 1),
         "versions": package_versions(),
     }
-    write_json_atomic(folder / RESULT, result)
+    ranks.first(lambda: write_json_atomic(folder / RESULT, result))
     return result
+
+
+def describe(config: Config, folder: Path, task: Task, stages: dict[str, Config]) -> None:
+    """Write down what the run is made of. Reads the data."""
+    processes = {"processes": process_count()} if process_count() > 1 else {}
+    write_json_atomic(folder / ENVIRONMENT, environment_record() | processes)
+    task.save(folder / "tokenizers")
+    for name, stage in stages.items():
+        described = described_policy(config, task, stage)
+        if described != config["model"]["policy"]:
+            write_json_atomic(stage_folder(folder, name) / POLICY, described)
 
 
 def manage_memory() -> None:
@@ -218,7 +239,9 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
     )
 
 
-def failed(folder: Path, state: str, text: str, code: int) -> int:
+def _failed(folder: Path, ranks: Ranks, state: str, text: str, code: int) -> int:
+    if not ranks.is_first:
+        return code
     write_status(folder, state, text)
     say(f"diverged: {text}" if state == "diverged" else text, sys.stderr)
     print(f"run: {folder}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
 EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3, 75
@@ -29,7 +30,11 @@ def main() -> None:
 
     if is_sweep(arguments):
         from seqrl.cli.sweep import main as sweep
+        from seqrl.training.ranks import process_count
 
+        if process_count() > 1:
+            print("torchrun is for single runs; a sweep starts its own processes", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
         sys.exit(sweep(arguments))
 
     import hydra
@@ -57,7 +62,21 @@ def is_sweep(arguments: list[str]) -> bool:
 
 
 def run(config: Any) -> int:
-    """Run a composed configuration; the exit code. A finished run is shown at once."""
+    """Run a composed configuration; the exit code. A finished run is shown at once.
+
+    Of several processes the first one alone says what is to be said.
+    """
+    from seqrl.training.ranks import is_first
+
+    with ExitStack() as stack:
+        if not is_first():
+            silence = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(silence))
+            stack.enter_context(redirect_stderr(silence))
+        return _run(config)
+
+
+def _run(config: Any) -> int:
     from seqrl.cli.runs import shown_before
     from seqrl.identity import ConfigError, plain, run_folder
 
@@ -77,3 +96,7 @@ def run(config: Any) -> int:
     from seqrl.cli.running import run_training
 
     return run_training(plain_config)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from seqrl.tracking.metrics_log import merge_metrics
 from seqrl.tracking.progress import Measure, Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.checkpoint import load_weights
+from seqrl.training.ranks import ALONE, Ranks
 from seqrl.training.store import StageRecord, StageStore, Start, stage_key
 from seqrl.training.trainer import Diverged, Preempted, Trainer
 
@@ -86,6 +88,7 @@ class Pipeline:
     mirror   W&B's copy of the metrics, or none
     preempted
              asked while another process trains a stage
+    ranks    the processes that are at this run together
     """
 
     def __init__(
@@ -96,32 +99,34 @@ class Pipeline:
         progress: Progress,
         mirror: WandbMirror | None,
         preempted: Callable[[], bool] = lambda: False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.folder = folder
         self.store = store
         self.progress = progress
         self.mirror = mirror
         self.preempted = preempted
+        self.ranks = ranks
         self._parts: list[tuple[str, Path]] = []
 
     def run(self, stages: list[Stage]) -> list[StageResult]:
         """Train or reuse every stage. Raises Diverged, OutOfMemory, Preempted and WaitEnded."""
         keys = stage_keys(stages)
-        write_json_atomic(self.folder / "stages.json", keys)
+        self.ranks.first(lambda: write_json_atomic(self.folder / "stages.json", keys))
         results: dict[str, StageResult] = {}
         for stage in stages:
             self._parts.append((stage.name, self.store.folder(keys[stage.name]) / "metrics.jsonl"))
             results[stage.name] = self._stage(stage, keys[stage.name], results)
             self._merge()
-            self._keep(results[stage.name])
-        self._collect(list(results.values()))
+            self.ranks.first(partial(self._keep, results[stage.name]))
+        self.ranks.first(lambda: self._collect(list(results.values())))
         return list(results.values())
 
     def _stage(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageResult:
-        record = self.store.finished(key)
+        record = self.ranks.first(lambda: self.store.finished(key))
         if record is None:
-            with self.store.lock(key, self.preempted):
-                record = self.store.finished(key)
+            with self.ranks.held(self.store.lock(key, self.preempted)):
+                record = self.ranks.first(lambda: self.store.finished(key))
                 if record is None:
                     record = self._train(stage, key, results)
                     return StageResult(stage, key, self.store.folder(key), False, record)
@@ -133,11 +138,7 @@ class Pipeline:
 
     def _train(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageRecord:
         folder = self.store.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        starts = {
-            network: delivered(results[start.stage].folder, start.network)
-            for network, start in stage.starts.items()
-        }
+        starts = self.ranks.first(lambda: self._starts(stage, results))
         trainer = stage.prepare(folder, starts, Reporter(self.progress, self._merge))
         self.progress.message(f"{stage.name}: training in {folder}")
         self.progress.start(stage.name, trainer.total_updates)
@@ -158,12 +159,24 @@ class Pipeline:
             f"{time.monotonic() - began:.0f} s"
         )
         record = StageRecord(key, stage.description, summary["best"], summary)
-        keep = [BEST] + [SAMPLES] * (folder / SAMPLES).is_file()
-        self.store.finish(key, record, keep=keep)
+        if self.ranks.is_first:
+            keep = [BEST] + [SAMPLES] * (folder / SAMPLES).is_file()
+            self.store.finish(key, record, keep=keep)
         return record
+
+    def _starts(
+        self, stage: Stage, results: Mapping[str, StageResult]
+    ) -> dict[str, dict[str, Tensor]]:
+        """The weights that the stage's networks begin with, by network."""
+        return {
+            network: delivered(results[start.stage].folder, start.network)
+            for network, start in stage.starts.items()
+        }
 
     def _merge(self) -> None:
         """The run's metrics: those of its stages so far, in order."""
+        if not self.ranks.is_first:
+            return
         path = self.folder / "metrics.jsonl"
         merge_metrics(path, [(name, part) for name, part in self._parts if part.is_file()])
         if self.mirror is not None:

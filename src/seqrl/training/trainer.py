@@ -30,6 +30,7 @@ from seqrl.tracking.metrics_log import MetricsLog, read_metrics
 from seqrl.tracking.progress import Measure, resident_bytes
 from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from seqrl.training.guards import Guards
+from seqrl.training.ranks import ALONE, Ranks
 from seqrl.types import Batch, Clock, derived_seed
 
 logger = logging.getLogger(__name__)
@@ -153,6 +154,7 @@ class Trainer:
                for comparison; they are never selected
     preempted  asked after every update
     guards     that end the stage as diverged
+    ranks      the processes that train the stage together
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class Trainer:
         start: bool = False,
         preempted: Callable[[], bool] = lambda: False,
         guards: Guards = NO_GUARDS,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.algorithm = algorithm
         self.learners = algorithm.learners()
@@ -197,6 +200,7 @@ class Trainer:
         self.start = start
         self.preempted = preempted
         self.guards = guards
+        self.ranks = ranks
         self.sign = 1.0 if validation.higher_is_better(settings.select) else -1.0
         self.update = 0
         self.epoch = 0
@@ -238,26 +242,19 @@ class Trainer:
 
         Continues the folder's checkpoint. Raises Diverged, Preempted and OutOfMemory.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = MetricsLog(self.folder / "metrics.jsonl")
-        self.timings = MetricsLog(self.folder / "timings.jsonl")
-        try:
+        with self._logs():
             self._restore()
             self._began = time.monotonic() - self.seconds
             self._measured_from = self.seconds
             if self.update:
                 self.reporter.resumed(self.update)
             if self.start and self.update == 0:
-                scores = self.validation(self.algorithm, self.update)
-                self._record_validation(scores)
+                scores = self._scores()
                 self._guard(scores)
             for learner in self.learners.values():
                 learner.train()
             while not self.finished:
                 self._epoch()
-        finally:
-            self.log.close()
-            self.timings.close()
         return {
             "updates": self.update,
             "epochs": self.epoch,
@@ -267,6 +264,21 @@ class Trainer:
             "decays": self.decays,
             "seconds": round(self.seconds, 1),
         }
+
+    @contextmanager
+    def _logs(self) -> Iterator[None]:
+        """The folder with its logs, which are the first process's."""
+        if not self.ranks.is_first:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = MetricsLog(self.folder / "metrics.jsonl")
+        self.timings = MetricsLog(self.folder / "timings.jsonl")
+        try:
+            yield
+        finally:
+            self.log.close()
+            self.timings.close()
 
     def _epoch(self) -> None:
         count = self.batches.length(self.epoch)
@@ -285,7 +297,7 @@ class Trainer:
                 self._validate()
             if due or self.finished or self.update % self.settings.save_every == 0:
                 self._save()
-            if self.preempted() and not self.finished:
+            if self.ranks.any(self.preempted()) and not self.finished:
                 self._save()
                 raise Preempted
             if epoch_ended or self.finished:
@@ -295,17 +307,21 @@ class Trainer:
         """One update of every learner whose loss takes part."""
         clock = self.clock()
         self._set_rates(clock)
-        present, values = self._gradients(batch.to(self.device), clock)
+        share = self.ranks.share(batch).to(self.device)
+        present, values = self.ranks.alike(lambda: self._gradients(share, clock))
+        present, check = self.ranks.add_up(self.learners, present, self._check(values))
         norms = {}
         for name in sorted(present):
             parameters = [p for p in self.learners[name].parameters() if p.grad is not None]
             norms[name] = nn.utils.clip_grad_norm_(parameters, self.settings.clip or math.inf)
-        self._refuse_infinite(norms, values)
+        self._refuse_infinite(norms, values, check)
         for name in norms:
             self.optimizers[name].step()
             self.optimizers[name].zero_grad(set_to_none=True)
         self.algorithm.after_update(clock)
-        self._accumulate(values | {f"grad_norm/{name}": norm for name, norm in norms.items()})
+        if self.ranks.is_first:  # they are everybody's
+            values |= {f"grad_norm/{name}": norm for name, norm in norms.items()}
+        self._accumulate(values)
         tokens = int(batch.target_mask.sum())
         self._tokens += tokens
         self.reporter.advance(self.update + 1, tokens, self._measured)
@@ -349,10 +365,11 @@ class Trainer:
 
     def _added_up(self, batch: Batch, clock: Clock) -> tuple[set[str], dict[str, Tensor]]:
         """The same for parts of the size that the stage has come to."""
-        torch.manual_seed(derived_seed(self.seed, self.update, "dropout"))
+        own = [self.ranks.index] if self.ranks.index else []
+        torch.manual_seed(derived_seed(self.seed, self.update, "dropout", *own))
         present: set[str] = set()
         values: dict[str, Tensor] = {}
-        for part in [batch] if self.rows is None else batch.split(self.rows):
+        for part in batch.split(self.rows or max(1, len(batch))):
             with self._autocast():
                 losses = self.algorithm.losses(part, clock)
             present |= set(losses)
@@ -365,25 +382,35 @@ class Trainer:
             _add(values, {k: v * share for k, v in self.algorithm.metrics().items()})
         return present, values
 
-    def _refuse_infinite(self, norms: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-        """Raises Diverged unless all is finite; the device is waited for once."""
-        named = {f"the gradient of the {name}": norm for name, norm in norms.items()} | values
-        numbers = torch.stack(
-            [value.to(self.device, torch.float64, non_blocking=True) for value in named.values()]
-        )
-        if not torch.isfinite(numbers).all():
-            bad = [
-                f"{name} is {value}"
-                for name, value in zip(named, numbers.tolist(), strict=True)
-                if not math.isfinite(value)
-            ]
-            raise Diverged(f"{', '.join(bad)} at update {self.update}")
+    def _check(self, values: dict[str, Tensor]) -> Tensor:
+        """Zero where all values are finite, else no number."""
+        numbers = torch.zeros(1, dtype=torch.float64, device=self.device)
+        if values:
+            numbers = torch.stack(
+                [v.to(self.device, torch.float64, non_blocking=True) for v in values.values()]
+            )
+        return (numbers - numbers).sum()
+
+    def _refuse_infinite(
+        self, norms: dict[str, Tensor], values: dict[str, Tensor], check: Tensor
+    ) -> None:
+        """Raises Diverged unless all is finite; the device is waited for once.
+
+        check  of the values in all processes
+        """
+        numbers = torch.stack([check.double(), *(norm.double() for norm in norms.values())])
+        if torch.isfinite(numbers).all():
+            return
+        named = {f"the gradient of the {name}": float(norm) for name, norm in norms.items()}
+        for found in self.ranks.gathered({name: float(v) for name, v in values.items()}):
+            named |= {k: v for k, v in found.items() if math.isfinite(named.get(k, 0.0))}
+        bad = [f"{name} is {value}" for name, value in named.items() if not math.isfinite(value)]
+        raise Diverged(f"{', '.join(bad)} at update {self.update}")
 
     def _validate(self) -> None:
-        scores = self.validation(self.algorithm, self.update)
+        scores = self._scores()
         for learner in self.learners.values():
             learner.train()
-        self._record_validation(scores)
         score = self.sign * scores[f"dev/{self.settings.select}"]
         if not math.isfinite(score):
             raise Diverged(
@@ -391,14 +418,28 @@ class Trainer:
             )
         if score > self.best:
             self.best, self.best_update = score, self.update
-            save_weights(self.folder / "best.safetensors", self._weights())
+            self._keep("best.safetensors")
         self._guard(scores)
         decision = self.algorithm.on_validation(score)
         if decision is Decision.RESTORE:
-            self._load_weights(load_weights(self.folder / "validated.safetensors"))
+            before = self.folder / "validated.safetensors"
+            self._load_weights(self.ranks.first(lambda: load_weights(before)))
         elif self.algorithm.restores:
-            save_weights(self.folder / "validated.safetensors", self._weights())
+            self._keep("validated.safetensors")
         self.stopped = decision is Decision.STOP or self._decay(score)
+
+    def _scores(self) -> dict[str, float]:
+        """The dev scores, which are recorded."""
+        scores = self.ranks.first(lambda: self.validation(self.algorithm, self.update))
+        self._write(scores)
+        named = {name.removeprefix("dev/"): value for name, value in scores.items()}
+        self.reporter.validated(self.update, named, self.settings.select)
+        return scores
+
+    def _keep(self, name: str) -> None:
+        """Save the weights under a name."""
+        if self.ranks.is_first:
+            save_weights(self.folder / name, self._weights())
 
     def _decay(self, score: float) -> bool:
         """Count a decay where the score has stopped rising; whether to stop."""
@@ -443,20 +484,30 @@ class Trainer:
         """
         names = {f"loss/{name}": name for name in self.learners} | {"reward": "reward"}
         names["loss/policy" if "policy" in self.learners else next(iter(names))] = "loss"
-        means = self._means(names) if self._counts else self._recorded
+        means = self._recorded
+        if self._counts and self.ranks.count == 1:  # others are not asked for what is only shown
+            means = {k: float(self._sums[k]) / self._counts[k] for k in names if k in self._sums}
         return {short: means[name] for name, short in names.items() if name in means}
 
-    def _means(self, names: Iterable[str]) -> dict[str, float]:
-        sums = {name: self._sums[name] for name in names if name in self._sums}
-        return {name: float(value) / self._counts[name] for name, value in sums.items()}
+    def _totals(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Sums over all processes since the last record, and over how many updates."""
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        here = {name: float(value) for name, value in self._sums.items()}
+        for found, updates in self.ranks.gathered((here, self._counts)):
+            for name, value in found.items():
+                sums[name] = sums[name] + value if name in sums else value
+                counts[name] = max(counts.get(name, 0), updates[name])
+        return sums, counts
 
     def _record_training(self) -> None:
-        means = self._means(self._sums)
+        sums, counts = self._totals()
+        means = {name: value / counts[name] for name, value in sums.items()}
         self._recorded = dict(means)
         for name, optimizer in self.optimizers.items():
             means[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
         record = {f"train/{k}": v for k, v in means.items()}
-        self.log.write(self._stamp() | record)
+        self._write(record)
         self._clear()
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         if bad:
@@ -478,10 +529,9 @@ class Trainer:
     def _clear(self) -> None:
         self._sums, self._counts = {}, {}
 
-    def _record_validation(self, scores: dict[str, float]) -> None:
-        self.log.write(self._stamp() | scores)
-        named = {name.removeprefix("dev/"): value for name, value in scores.items()}
-        self.reporter.validated(self.update, named, self.settings.select)
+    def _write(self, record: dict[str, float]) -> None:
+        if self.ranks.is_first:
+            self.log.write(self._stamp() | record)
 
     def _stamp(self) -> dict[str, float]:
         return {"step": self.update, "epoch": self.epoch}
@@ -503,6 +553,9 @@ class Trainer:
             )
 
     def _save(self) -> None:
+        sums, counts = self._totals()
+        if not self.ranks.is_first:
+            return
         self.seconds = time.monotonic() - self._began
         speed = self._tokens / max(self.seconds - self._measured_from, 1e-9)
         self.timings.write(
@@ -520,8 +573,8 @@ class Trainer:
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "algorithm": self.algorithm.state_dict(),
             "metrics_offset": self.log.sync(),
-            "sums": {k: float(v) for k, v in self._sums.items()},
-            "counts": self._counts,
+            "sums": sums,
+            "counts": counts,
             "rows": self.rows,
             **{name: getattr(self, name) for name in PROGRESS},
         }
@@ -529,27 +582,38 @@ class Trainer:
         self.reporter.saved()
 
     def _restore(self) -> None:
-        try:
-            state = load_checkpoint(self.folder / "last.pt")
-        except FileNotFoundError:
-            self.log.truncate(0)
+        state, self._first = self.ranks.first(self._reached)
+        if state is None:
             return
         self._load_weights(state["weights"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.algorithm.load_state_dict(state["algorithm"])
-        self.log.truncate(state["metrics_offset"])
-        for record in read_metrics(self.log.path):
-            numbers = {k: v for k, v in record.items() if isinstance(v, int | float)}
-            self._first = numbers | self._first
-        self._sums = {
-            k: torch.tensor(v, dtype=torch.float64, device=self.device)
-            for k, v in state["sums"].items()
-        }
-        self._counts = dict(state["counts"])
+        if self.ranks.is_first:  # they are everybody's
+            self._sums = {
+                k: torch.tensor(v, dtype=torch.float64, device=self.device)
+                for k, v in state["sums"].items()
+            }
+            self._counts = dict(state["counts"])
         self.rows = state.get("rows", self.rows)  # not in older ones
         for name in PROGRESS:
             setattr(self, name, state[name])
+
+    def _reached(self) -> tuple[dict[str, Any] | None, dict[str, float]]:
+        """The checkpoint, if there is one, and the first value of each metric up to there.
+
+        What was recorded after it is dropped.
+        """
+        first: dict[str, float] = {}
+        try:
+            state = load_checkpoint(self.folder / "last.pt")
+        except FileNotFoundError:
+            self.log.truncate(0)
+            return None, first
+        self.log.truncate(state["metrics_offset"])
+        for record in read_metrics(self.log.path):
+            first = {k: v for k, v in record.items() if isinstance(v, int | float)} | first
+        return state, first
 
 
 def _add(sums: dict[str, Tensor], values: dict[str, Tensor]) -> None:
