@@ -12,11 +12,16 @@ import torch
 from test_trainer import Fixed, Mean, Scripted, batch, trainer
 from torch import Tensor
 
+from seqrl.algorithms.baselines import LeaveOneOut
+from seqrl.algorithms.reinforce import Reinforce
+from seqrl.proposals.sampling import Sampling
+from seqrl.rewards.base import Reward
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_checkpoint, load_weights
 from seqrl.training.guards import Guards
 from seqrl.training.trainer import Diverged, Preempted, Trainer
-from seqrl.types import Batch, Clock
+from seqrl.types import Batch, Clock, Trajectories
+from stages import network, stage
 
 ALL = Guards(min_entropy=0.01, max_entropy_rise=2.0, max_length_ratio=2.0, min_dev_share=0.5)
 
@@ -216,3 +221,46 @@ def test_without_its_guard_the_same_stage_goes_on_as_if_never_guarded(tmp_path: 
         assert summary["updates"] == 8
     a, b = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in "ab")
     assert a == b
+
+
+class Lengths(Reward):
+    """So much for every word: what is best is to write for ever, or nothing at all."""
+
+    def __init__(self, each: float) -> None:
+        super().__init__()
+        self.each = each
+
+    def score(self, trajectories: Trajectories, batch: Batch) -> Tensor:
+        return self.each * trajectories.length.double()
+
+
+@pytest.mark.parametrize(
+    ("reward", "settings", "guards", "problem"),
+    [
+        (Lengths(-0.5), {}, {"min_entropy": 0.05}, r"train/entropy is 0\.0\d+, below 0\.05 \("),
+        (Lengths(0.2), {}, {"max_length_ratio": 2.0}, r"train/length_ratio is [2-9]\.\d+, above"),
+        (Lengths(-0.5), {"start": True}, {"min_dev_share": 0.5}, r"dev/score is \d\.\d+, above"),
+    ],
+    ids=["collapse", "lengths", "dev"],
+)
+def test_policies_that_go_wrong_by_themselves_are_stopped(
+    tmp_path: Path, reward: Reward, settings: dict[str, Any], guards: dict[str, float], problem: str
+) -> None:
+    """Policy gradients at too high a rate: the empty output for sure, or endless ones."""
+    algorithm = Reinforce(
+        policy=network(0, 0.0),
+        proposal=Sampling(samples=4),
+        reward=reward,
+        baseline=LeaveOneOut(),
+    )
+    one = stage(
+        tmp_path, algorithm, epochs=100, log_every=2, validate_every=2,
+        extra={"guards": Guards(**guards), **settings},
+    )  # fmt: skip
+    with pytest.raises(Diverged, match=problem):
+        one.train()
+    assert 2 < one.update < 500
+    steps = [r["step"] for r in read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps[-1] == one.update
+    assert load_checkpoint(tmp_path / "last.pt")["update"] == one.update - 2
+    assert (tmp_path / "best.safetensors").exists()
