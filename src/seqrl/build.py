@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
@@ -38,7 +38,6 @@ from seqrl.identity import (
     foreign_code,
     needed_stages,
     outputs_problems,
-    plain,
     renamed,
     seed_problems,
     starts_of,
@@ -60,6 +59,7 @@ from seqrl.training.pipeline import Reporter, Stage, load_start, stage_keys
 from seqrl.training.ranks import ALONE, Ranks, local_number, process_count
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
+from seqrl.trust import UntrustedError, located, refused
 from seqrl.types import Specials, derived_seed
 
 FORMATS = 1
@@ -97,8 +97,12 @@ NUMBERS = r"(int|float)( \| None)?"
 def build(node: Config, **extra: Any) -> Any:
     """Hydra's instantiate on plain containers; `extra` arguments reach the constructor as they are.
 
-    Given to Hydra itself they would be copied and turned into configuration nodes.
+    Given to Hydra itself they would be copied and turned into configuration nodes. UntrustedError
+    where the node has something called that it may not.
     """
+    problems = refused(node)
+    if problems:
+        raise UntrustedError("\n".join(problems))
     if not extra:
         return instantiate(node, _convert_="all")
     return instantiate({**node, "_partial_": True}, _convert_="all")(**extra)
@@ -133,7 +137,7 @@ def is_object(node: Any) -> bool:
 
 def missing_arguments(node: Config) -> list[str]:
     """The parameters of an object's constructor that its node does not set."""
-    parameters = inspect.signature(get_object(node["_target_"])).parameters
+    parameters = inspect.signature(located(node["_target_"])).parameters
     return [name for name in parameters if name not in node]
 
 
@@ -285,22 +289,27 @@ def check_starts(config: Config, name: str) -> None:
 def run_network(run: str, name: str, stage: str | None = None) -> Config:
     """The description of a policy of a finished run, which is to be the network `name`.
 
-    ConfigError where there is no such run.
+    ConfigError where there is no such run, or it has something called that it may not.
 
     stage  that delivered it; none: the last one
     """
     path = Path(run) / CONFIG
+    places = [path]
     if path.is_file():
         own = weights_file(run).parent if stage is None else stage_folder(Path(run), stage)
-        for described in (own / POLICY, Path(run) / POLICY):
-            if described.is_file():
-                return json.loads(described.read_text())  # type: ignore[no-any-return]
+        places = [own / POLICY, Path(run) / POLICY, path]
+    place = next((file for file in places if file.is_file()), path)
     try:
-        return plain(OmegaConf.load(path))["model"]["policy"]  # type: ignore[arg-type, no-any-return]
+        read = OmegaConf.to_container(OmegaConf.load(place), resolve=False)
+        node: Config = read if place != path else read["model"]["policy"]  # type: ignore[assignment, index, call-overload]
     except (OSError, KeyError):
         raise ConfigError(
             f"{name}={run}: neither a stage of this algorithm nor a run's folder"
         ) from None
+    problems = refused(node)
+    if problems:
+        raise ConfigError("\n".join(f"{name}={run}: {place.name}: {text}" for text in problems))
+    return node
 
 
 def described_policy(config: Config, task: Task, stage: Config) -> Config:
@@ -695,7 +704,7 @@ def mistyped(node: Any, place: str) -> list[str]:
     if is_object(node):
         parameters: Mapping[str, inspect.Parameter] = {}
         with suppress(Exception):  # what is no object of ours is told where it is built
-            parameters = inspect.signature(get_object(node["_target_"])).parameters
+            parameters = inspect.signature(located(node["_target_"])).parameters
         kinds = {name: str(parameter.annotation) for name, parameter in parameters.items()}
         found += [
             f"{place}.{key}={value}: must be {'a' if 'float' in kinds[key] else 'a whole'} number"
@@ -711,7 +720,7 @@ def check_corpus(config: Config) -> None:
     A corpus that can do without a setting has a default for it.
     """
     corpus = config["task"]["corpus"]
-    parameters = inspect.signature(get_object(corpus["_target_"])).parameters
+    parameters = inspect.signature(located(corpus["_target_"])).parameters
     needed = [name for name in CORPUS if name in parameters and not _has_default(parameters[name])]
     problems = [
         f"task.{name}=null: must be {CORPUS[name]}" for name in needed if corpus.get(name) is None

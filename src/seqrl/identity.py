@@ -15,13 +15,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from seqrl.data.preparation import PREPARED
 from seqrl.reports.aggregate import IRRELEVANT, SPECTATORS
 from seqrl.training.store import Start
+from seqrl.trust import UntrustedError, located, refused
 
 Config = dict[str, Any]
 
@@ -36,7 +36,8 @@ class ConfigError(Exception):
 def plain(config: DictConfig) -> Config:
     """The configuration as nested dicts with every interpolation resolved.
 
-    ConfigError where one leads nowhere, as when a choice that it is made of is none.
+    ConfigError where one leads nowhere, as when a choice that it is made of is none, and where
+    the configuration has something called that it may not.
     """
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -44,6 +45,9 @@ def plain(config: DictConfig) -> Config:
         problem = _no_choice(config, error) or f"{error.full_key}: {error.msg}".splitlines()[0]
         raise ConfigError(problem) from None
     assert isinstance(container, dict)
+    problems = refused(container)
+    if problems:
+        raise ConfigError("\n".join(problems))
     return {str(key): value for key, value in container.items()}
 
 
@@ -226,13 +230,16 @@ def _contents_hash(folder: Path, given: tuple[Path, ...], facts: tuple[object, .
 def foreign_code(node: Any) -> dict[str, str]:
     """Hashes of the modules that the configuration names and that are not seqrl's or a library's.
 
-    A user who edits an algorithm of his own has another experiment.
+    A user who edits an algorithm of his own has another experiment. ConfigError: there is no such.
     """
     found: dict[str, str] = {}
     if isinstance(node, dict):
         target = node.get("_target_")
         if isinstance(target, str) and target.split(".")[0] not in ("seqrl", "torch"):
-            source = inspect.getsourcefile(get_object(target))
+            try:
+                source = inspect.getsourcefile(located(target))
+            except UntrustedError as error:
+                raise ConfigError(str(error)) from None
             if source is not None:
                 found[target] = file_hash(Path(source))
         node = list(node.values())

@@ -22,7 +22,9 @@ def configuration(checkpoint: str, revision: str | None) -> Any:
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ValueError(f"checkpoint {checkpoint}: the folder has no config.json")
     try:
-        return AutoConfig.from_pretrained(expanduser(checkpoint), revision=revision or "main")
+        return AutoConfig.from_pretrained(
+            expanduser(checkpoint), revision=revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint {checkpoint}: {first_line(error)}") from None
 

@@ -55,6 +55,7 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The override that has likelihood training fail where the variable FAULT says so."""
     (tmp_path / "faulty_likelihood.py").write_text(FAULTY)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("seqrl.trust._trusted", {"faulty_likelihood"})
     return "algorithm.stages.actor.algorithm._target_=faulty_likelihood.Faulty"
 
 
@@ -68,9 +69,12 @@ def results(outputs: Path) -> set[str]:
     return {f"{path.parts[-4]} {path.parts[-2]}" for path in found}
 
 
+TRUST = "--trust=faulty_likelihood"
+
+
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", "from seqrl.cli.train import main; main()", "-m", *arguments],
+        [sys.executable, "-c", "from seqrl.cli.train import main; main()", "-m", TRUST, *arguments],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         stdout=subprocess.PIPE,

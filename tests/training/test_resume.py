@@ -423,6 +423,7 @@ def test_edited_code_of_ones_own_is_another_run(
     module = tmp_path / "my_algorithm.py"
     body = "from seqrl.algorithms.likelihood import MLE\n\n\nclass Mine(MLE):\n    factor = {}\n"
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("seqrl.trust._trusted", {"my_algorithm"})
     monkeypatch.setattr(running, "Interruption", Never)
     folders, keys = [], []
     for factor in (1, 2):

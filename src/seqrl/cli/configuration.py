@@ -6,14 +6,14 @@ Nothing here imports torch: a mistake is answered within a second.
 from __future__ import annotations
 
 import copy
-from argparse import Namespace
+from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import seqrl
 from seqrl.cli.settings import Settings, elements, nearest
+from seqrl.trust import conf_folder, trust
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -23,15 +23,39 @@ NAMED = ("task", "algorithm")
 """Groups whose choice stands in a configuration, as the group's `name`."""
 
 
+HYDRA = ("hydra.mode", "hydra.searchpath")
+"""What may be set of Hydra itself."""
+
+
 class OverrideError(Exception):
     """Overrides that cannot be used; one problem a line."""
 
 
-def conf_folder() -> Path:
-    """`conf/` inside an installed package, or at the top of a source tree."""
-    package = Path(seqrl.__file__).parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent.parent / "conf"
+class _Trust(Action):
+    """Trusts the package that the option names, at once."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, value: Any, *_: Any) -> None:
+        try:
+            trust([value])
+        except ValueError as error:
+            parser.error(str(error))
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """The option `--trust PACKAGE`, which may come several times."""
+    parser.add_argument(
+        "--trust",
+        action=_Trust,
+        metavar="PACKAGE",
+        help="a package of your own, or whose author you trust, that the configuration names",
+    )
+
+
+def untrusting(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `--trust PACKAGE`, which is obeyed."""
+    parser = ArgumentParser(prog="seqrl-train", allow_abbrev=False, add_help=False)
+    add_trust(parser)
+    return parser.parse_known_args(list(arguments))[1]
 
 
 def command_line(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
@@ -45,11 +69,15 @@ def command_line(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
 def check_overrides(arguments: list[str]) -> list[str]:
     """All problems of a command line of Hydra's: groups' names, unknown keys, types, syntax."""
     options, typed = command_line(arguments)
-    asks = (options.help, options.hydra_help, options.shell_completion)
-    elsewhere = (options.config_name, options.config_path, options.experimental_rerun)
-    if any((*asks, *elsewhere)):
+    if any((options.help, options.hydra_help, options.shell_completion)):
         return []
     overrides, problems = parsed(typed)
+    problems = [*_unusable(options, arguments), *problems]
+    problems += [
+        f"{o.input_line}: has no meaning here; seqrl makes the folders of runs by itself"
+        for o in overrides
+        if o.key_or_group.startswith("hydra.") and o.key_or_group not in HYDRA
+    ]
     if not options.multirun and not any(o.key_or_group == "hydra.mode" for o in overrides):
         problems += [
             f"{o.input_line}: several values need a sweep: add -m"
@@ -63,6 +91,27 @@ def check_overrides(arguments: list[str]) -> list[str]:
     except OverrideError as error:
         return [*problems, str(error)]
     return problems + groups.problems(overrides)
+
+
+def _unusable(options: Namespace, arguments: Sequence[str]) -> list[str]:
+    """Options that there are not, and those of Hydra's that would read other configurations."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    names = [name for action in parser._actions for name in action.option_strings]
+    unknown = [text for text in parser.parse_known_args(list(arguments))[1] if text[:1] == "-"]
+    elsewhere = {
+        "--config-name": options.config_name,
+        "--config-path": options.config_path,
+        "--experimental-rerun": options.experimental_rerun,
+    }
+    known = sorted({"--trust", *names} - {*elsewhere, "--version"})
+    return [f"{text}: there is no such option; {nearest(text, known)}" for text in unknown] + [
+        f"{name}={value}: not possible here; groups of your own are in --config-dir=DIR, and "
+        "`seqrl-rerun RUN` repeats a run"
+        for name, value in elsewhere.items()
+        if value is not None
+    ]
 
 
 def parsed(texts: Sequence[str]) -> tuple[list[Override], list[str]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from seqrl.cli.configuration import Groups, conf_folder
+from seqrl.cli.configuration import Groups
+from seqrl.trust import conf_folder
 
 WIDTH = 100
 
@@ -37,7 +38,7 @@ options:
   --cfg job --resolve                         print all settings with their values, train nothing
   -m, --multirun                              a sweep: algorithm.tau=0.02,0.04 seed=1,2: four runs;
                                               launcher=local several at a time, dry_run=true which
-  --config-dir DIR                            of your own groups, beside these
+  --config-dir DIR, --trust PACKAGE           of your own groups, beside these; of your own classes
   --hydra-help                                what else Hydra can do
 
 exit codes: 0 done, 1 failed, 2 configuration error, 3 diverged, 75 stopped on request"""

@@ -20,6 +20,7 @@ from seqrl.cli.interruption import Interruption
 from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.ranges import is_number, require
 from seqrl.tracking.run_folder import write_status
+from seqrl.trust import trust, trusted
 
 if TYPE_CHECKING:
     from seqrl.cli.planning import Planned
@@ -235,18 +236,21 @@ class Training:
     config   as it was checked
     command  that the run's record names
     path     where Python finds modules
+    trusted  the packages that are trusted beside seqrl
     """
 
     config: dict[str, Any]
     command: list[str]
     path: list[str]
+    trusted: list[str]
 
     @classmethod
     def of(cls, run: Planned) -> Training:
-        return cls(run.config, list(sys.argv), list(sys.path))
+        return cls(run.config, list(sys.argv), list(sys.path), trusted())
 
     def __call__(self) -> int:
         sys.argv, sys.path = self.command, self.path
+        trust(self.trusted)
         from seqrl.cli.running import run_training
 
         return run_training(self.config)

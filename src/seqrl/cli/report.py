@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqrl.cli.configuration import conf_folder
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.reports.aggregate import ReportError, find_runs, read_run
@@ -30,6 +29,7 @@ from seqrl.reports.table_spec import RequestError, TableSpec
 from seqrl.reports.tables import comma_separated, latex, markdown
 from seqrl.terminal import say
 from seqrl.tracking.files import write_text_atomic
+from seqrl.trust import conf_folder
 
 if TYPE_CHECKING:
     from seqrl.cli.runs import Run

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqrl.cli.configuration import Groups, OverrideError, overridden
+from seqrl.cli.configuration import Groups, OverrideError, add_trust, overridden
 from seqrl.cli.settings import nearest
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED
 from seqrl.data.corpus import CorpusError
 from seqrl.terminal import Messages, say
 from seqrl.tracking.run_folder import CONFIG, ENVIRONMENT, RESULT, read_status
+from seqrl.trust import located, refused
 
 if TYPE_CHECKING:
     import torch
@@ -116,11 +117,14 @@ def command_parser(
     parser.add_argument(
         "--config-dir", type=Path, help="folder of your own configuration groups, as in training"
     )
+    add_trust(parser)
     return parser
 
 
 def open_run(folder: Path, *, finished: bool = True) -> Run:
     """The run in a folder. Raises UsageError where there is none, RunError if it is not whole.
+
+    It may come from anywhere: UsageError where it has something called that is not trusted.
 
     finished  whether the run must be
     """
@@ -132,12 +136,13 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     if not path.is_file():
         raise UsageError(_no_run(folder))
     try:
-        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         assert isinstance(config, dict)
         run = Run(folder, {str(key): value for key, value in config.items()})
         run.stage(None)
     except (YAMLError, OmegaConfBaseException, LookupError, TypeError, AssertionError) as error:
         raise RunError(f"{path} is no configuration of a run: {error!r}") from None
+    check_trust(config, str(path))
     if finished and not (folder / RESULT).is_file():
         reached = read_status(folder)
         advice = f"`seqrl-rerun {folder}` continues it"
@@ -231,7 +236,15 @@ def changed(
     except OmegaConfBaseException as error:
         raise UsageError(str(error)) from None
     assert isinstance(plain, dict)
+    check_trust(plain)
     return {str(key): value for key, value in plain.items()}
+
+
+def check_trust(node: Any, path: str = "") -> None:
+    """UsageError where a configuration, or the file at `path`, has called what it may not."""
+    problems = refused(node)
+    if problems:
+        raise UsageError("\n".join(f"{path}: {text}" if path else text for text in problems))
 
 
 def load_model(run: Run, stage: str, config: Config, *, split: str | None = None) -> Model:
@@ -275,7 +288,10 @@ def load_model(run: Run, stage: str, config: Config, *, split: str | None = None
         task.load_tokenizers(run.folder / "tokenizers")
     except (OSError, ValueError, LookupError) as error:
         raise RunError(f"the tokenizers of {run.folder} cannot be read: {error}") from None
-    model = config["model"] | {"policy": run_network(str(run.folder), "policy", stage)}
+    try:
+        model = config["model"] | {"policy": run_network(str(run.folder), "policy", stage)}
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
     config = {**config, "model": model}
     try:
         policy = build_network(config, "policy", vocabularies(task), 0)
@@ -308,11 +324,9 @@ def decoding_name(run: Run, config: Config) -> str:
     """
     import inspect
 
-    from hydra.utils import get_class
-
     node, own = config["decoding"], run.config["decoding"]
     target = str(node["_target_"])
-    parameters = inspect.signature(get_class(target)).parameters
+    parameters = inspect.signature(located(target)).parameters
     usual = {k: p.default for k, p in parameters.items()}
     usual |= own if own["_target_"] == target else {}
     name = f"{target.rpartition('.')[2].lower()}{node.get('size', '')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3, 75
@@ -12,10 +13,10 @@ EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3,
 
 def main() -> None:
     """Exits with 0 done, 1 failed, 2 configuration error, 3 diverged, 75 preempted."""
-    from seqrl.cli.configuration import OverrideError, check_overrides, conf_folder
+    from seqrl.cli.configuration import OverrideError, check_overrides, untrusting
     from seqrl.cli.help import help_text
 
-    arguments = sys.argv[1:]
+    arguments = untrusting(sys.argv[1:])
     if {"-h", "--help"} & set(arguments):
         try:
             print(help_text(arguments))
@@ -27,7 +28,9 @@ def main() -> None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         sys.exit(EXIT_CONFIG)
-
+    if asks(arguments):
+        show_configuration(arguments)
+        return
     if is_sweep(arguments):
         from seqrl.cli.sweep import main as sweep
         from seqrl.training.ranks import process_count
@@ -36,17 +39,15 @@ def main() -> None:
             print("torchrun is for single runs; a sweep starts its own processes", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
         sys.exit(sweep(arguments))
+    sys.exit(train(arguments))
 
-    import hydra
-    from omegaconf import DictConfig
 
-    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
-    def train(config: DictConfig) -> None:
-        code = run(config)
-        if code:
-            sys.exit(code)
+def asks(arguments: list[str]) -> bool:
+    """Whether a command line asks about the configuration, and not for a run."""
+    from seqrl.cli.configuration import command_line
 
-    train()
+    options, _ = command_line(arguments)
+    return any((options.cfg, options.info, options.hydra_help, options.shell_completion))
 
 
 def is_sweep(arguments: list[str]) -> bool:
@@ -54,11 +55,40 @@ def is_sweep(arguments: list[str]) -> bool:
     from seqrl.cli.configuration import command_line, parsed
 
     options, typed = command_line(arguments)
-    asks = (options.cfg, options.info, options.hydra_help, options.shell_completion)
     overrides, _ = parsed(typed)
     values = {override.key_or_group: override.value() for override in overrides}
     several = options.multirun or str(values.get("hydra.mode")).upper() == "MULTIRUN"
-    return not any(asks) and bool(several or values.get("dry_run") is True)
+    return bool(several or values.get("dry_run") is True)
+
+
+def show_configuration(arguments: list[str]) -> None:
+    """Have Hydra answer; it makes nothing that the configuration describes."""
+    import hydra
+
+    from seqrl.trust import conf_folder
+
+    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
+    def nothing(_: Any) -> None:
+        raise AssertionError("a question was taken for a run")
+
+    sys.argv[1:] = arguments
+    nothing()
+
+
+def train(arguments: list[str]) -> int:
+    """The run of a command line; the exit code.
+
+    Hydra composes it and no more: its own command would make what `hydra.callbacks` describes.
+    """
+    from seqrl.cli.configuration import Groups, OverrideError, command_line
+
+    options, typed = command_line(arguments)
+    try:
+        groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+        return run(groups.compose(typed))
+    except OverrideError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
 
 
 def run(config: Any) -> int:

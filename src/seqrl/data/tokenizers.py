@@ -480,7 +480,10 @@ class PretrainedTokenizer(Tokenizer):
 
     def _read(self, library: Any, **languages: str) -> Any:
         return library.AutoTokenizer.from_pretrained(
-            expanduser(self.checkpoint), revision=self.revision or "main", **languages
+            expanduser(self.checkpoint),
+            revision=self.revision or "main",
+            trust_remote_code=False,
+            **languages,
         )
 
     def _check_languages(self, tokenizer: Any) -> None:
@@ -519,7 +522,9 @@ class PretrainedTokenizer(Tokenizer):
         library = _library()
         with TemporaryDirectory() as scratch:
             _write(Path(scratch), self._files)
-            tokenizer = library.AutoTokenizer.from_pretrained(scratch, split_special_tokens=True)
+            tokenizer = library.AutoTokenizer.from_pretrained(
+                scratch, split_special_tokens=True, trust_remote_code=False
+            )
         if getattr(tokenizer, "separate_vocabs", False):
             raise CorpusError(f"{self.checkpoint} has a vocabulary for each side: not supported")
         if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:

@@ -12,7 +12,6 @@ model.generate(["ein hund ."])
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from seqrl.decoding.decoder import Decoder
 from seqrl.evaluation.generate import generate
 from seqrl.models.base import Policy
 from seqrl.models.weights import load_stored, stored_weights
+from seqrl.trust import UntrustedError, located
 from seqrl.types import Specials
 
 FORMAT = 1
@@ -194,12 +194,10 @@ def _detokenizer(name: str) -> str | Callable[[str], str]:
 
 
 def _found(name: str) -> Any:
-    """What a module of seqrl defines under this dotted name; None if there is no such thing."""
-    module, _, last = name.rpartition(".")
+    """The part of seqrl of this dotted name; None if there is no such thing."""
     if not name.startswith(PACKAGE):
         return None
     try:
-        found = getattr(importlib.import_module(module), last)
-    except (ImportError, AttributeError):
+        return located(name)
+    except UntrustedError:
         return None
-    return found if getattr(found, "__module__", "").startswith(PACKAGE) else None

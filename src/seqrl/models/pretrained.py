@@ -292,6 +292,8 @@ def made(config: Any, checkpoint: str | None, revision: str | None) -> Any:
             config=config,
             revision=revision,
             dtype=torch.float32,
+            trust_remote_code=False,
+            weights_only=True,
             output_loading_info=True,
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from seqrl.losses import at_least_single
 from seqrl.models.base import Policy
 from seqrl.models.weights import load_stored
+from seqrl.trust import located
 from seqrl.types import Specials
 
 
@@ -48,8 +48,7 @@ class Tilted(Policy[Pair, Pair]):
     ) -> None:
         super().__init__()
         sizes = {"source_size": source_size, "target_size": target_size, "specials": specials}
-        module, _, name = network["_target_"].rpartition(".")
-        make = getattr(import_module(module), name)
+        make = located(network["_target_"])
         arguments = {k: v for k, v in network.items() if k not in ("_target_", "reads")}
         self.prior: Policy[Any, Any] = make(**sizes, **arguments).requires_grad_(False)
         self.values: Policy[Any, Any] = make(**sizes, **arguments)
