@@ -567,7 +567,7 @@ def test_all_problems_are_told_together() -> None:
             "decoding: max_length must be at least 1, not 0",
             f"task: no metric blue; there are {', '.join(METRICS)}",
             f"{stages[1]}: clip must be positive or null, not -1",
-            f"{stages[1]}.optimizers.critic: Invalid learning rate: -1",
+            f"{stages[1]}.optimizers.critic: lr must be at least 0, not -1",
             f"{every}: precision must be one of fp32, bf16, not 'fp8'",
             f"{every}: log_every must be at least 1, not 0",
             "tracker: mode must be one of offline, online, disabled, not onlin",

@@ -12,12 +12,11 @@ import copy
 import inspect
 import json
 import os
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import torch
 from hydra.utils import instantiate
@@ -33,13 +32,13 @@ from seqrl.identity import (
     Config,
     ConfigError,
     checkpoint_hashes,
+    early_problems,
     external_start,
     file_hash,
     foreign_code,
     needed_stages,
-    outputs_problems,
     renamed,
-    seed_problems,
+    shape_problems,
     starts_of,
     task_node,
     weights_file,
@@ -52,7 +51,6 @@ from seqrl.ranges import is_number, require, unmet
 from seqrl.rewards.base import Reward
 from seqrl.schedules import Schedule
 from seqrl.tracking.run_folder import CONFIG, POLICY, stage_folder
-from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
 from seqrl.training.pipeline import Reporter, Stage, load_start, stage_keys
@@ -78,6 +76,9 @@ CORPUS = {
 KEPT = ("_target_", "_recursive_", "reads")
 """What the description of a network says beside the arguments of its constructor."""
 
+TRAINER = ("max_epochs", "guards")
+"""The trainer's settings beside those of stages."""
+
 NO_COUNTS = TokenCounts([], size=8, bos=2)
 
 
@@ -90,8 +91,11 @@ class Vocabularies:
     specials: Specials
 
 
-NUMBERS = r"(int|float)( \| None)?"
-"""Annotations of parameters that take numbers."""
+PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+"""Annotations of parameters, and what such values are called."""
+
+HANDLED = ("_partial_", "_convert_", "token_scale", "budget")
+"""What stands beside arguments and reaches no constructor."""
 
 
 def build(node: Config, **extra: Any) -> Any:
@@ -149,12 +153,16 @@ def asked_for(node: Any) -> set[str]:
 
 
 def build_task(config: Config) -> Task:
-    task: Task = build(task_node(config))
+    task = build(task_node(config))
+    if not isinstance(task, Task):
+        raise ValueError(f"must describe a task, not a {type(task).__name__}")
     return task
 
 
 def build_decoder(config: Config) -> Decoder:
-    decoder: Decoder = build(config["decoding"])
+    decoder = build(config["decoding"])
+    if not isinstance(decoder, Decoder):
+        raise ValueError(f"must describe a way of decoding, not a {type(decoder).__name__}")
     return decoder
 
 
@@ -199,16 +207,21 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         raise ConfigError(f"device={name}: must be auto, cpu, cuda or cuda:NUMBER") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda: PyTorch finds no CUDA device here")
+        raise ConfigError(f"device={name}: PyTorch finds no CUDA device here")
     number = local_number()
-    if device.type == "cpu" or number is None:
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count()
+    if number is None:
+        if (device.index or 0) >= count:
+            raise ConfigError(
+                f"device={name}: must be at most cuda:{count - 1}; there is no other here"
+            )
         return device
     if device.index is not None:
         raise ConfigError(f"device={name}: each of several processes has a CUDA device of its own")
-    if number >= torch.cuda.device_count():
-        raise ConfigError(
-            f"there are more processes than CUDA devices ({torch.cuda.device_count()}) here"
-        )
+    if number >= count:
+        raise ConfigError(f"there are more processes than CUDA devices ({count}) here")
     return torch.device("cuda", number)
 
 
@@ -268,22 +281,34 @@ def build_lr_schedule(stage: Config) -> Schedule | None:
     return schedule
 
 
-def check_starts(config: Config, name: str) -> None:
-    """ConfigError where a network of the stage comes from nothing, or from what is not there."""
+def start_problems(config: Config, name: str) -> dict[str, str]:
+    """By network of the stage, what is wrong with what it comes from, if something is."""
     stages = config["algorithm"]["stages"]
     earlier = list(stages)[: list(stages).index(name)]
+    listed = f"earlier stages are {', '.join(earlier)}" if earlier else "there is no earlier stage"
+    problems = {}
     for network, source in (stages[name]["from"] or {}).items():
-        if source is None:
-            raise ConfigError(f"{network} must come from a stage or a finished run, not from null")
         start = starts_of(config, stages[name]).get(network)
-        if start is None:
-            continue
-        if start.stage not in earlier:
-            raise ConfigError(f"{network}={source}: {start.stage} is no earlier stage")
-        learned = [n for n, node in stages[start.stage]["optimizers"].items() if node is not None]
-        if start.network not in learned:
+        if source is None:
+            told = f"{network} must come from a stage or a finished run, not from null; {listed}"
+        elif start is None:
+            try:
+                run_network(str(source), network)
+                weights_file(str(source))
+                continue
+            except ConfigError as error:
+                told = f"{error}; {listed}"
+        elif start.stage not in earlier:
+            told = f"{network}={source}: {start.stage} is no earlier stage; {listed}"
+        else:
+            nodes = stages[start.stage]["optimizers"].items()
+            learned = [n for n, node in nodes if node is not None]
+            if start.network in learned:
+                continue
             choices = " or ".join(f"{start.stage}.{n}" for n in learned)
-            raise ConfigError(f"{network}={source}: the stage learns no {start.network}; {choices}")
+            told = f"{network}={source}: the stage learns no {start.network}; {choices}"
+        problems[network] = told
+    return problems
 
 
 def run_network(run: str, name: str, stage: str | None = None) -> Config:
@@ -423,6 +448,10 @@ def check_initialised(config: Config) -> None:
     """ConfigError where `init_from` is nothing, or has nothing for any stage."""
     if config["init_from"] is None:
         return
+    try:
+        weights_file(config["init_from"])
+    except ConfigError as error:
+        raise ConfigError(f"init_from={error}") from None
     stages = needed_stages(config).values()
     if not any(initialised(config, stage) for stage in stages):
         raise ConfigError(
@@ -569,6 +598,11 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
+        self._wrong: list[str] = []
+
+    def follow(self, value: object) -> None:
+        """Say no more of a wrong value, and of no errors but ranges: it may be their cause."""
+        self._wrong += [f", not {value}", f", not {value!r}"]
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -592,10 +626,11 @@ class Problems:
             except ConfigError as error:
                 self.add(str(error))
             except Exception as error:
-                if not messages and not only_ranges:
+                if not messages and not only_ranges and not self._wrong:
                     messages.append(root_cause(error))
         for message in messages:
-            self.add(message, place)
+            if not message.endswith(tuple(self._wrong)):
+                self.add(message, place)
         return made
 
     def check(self) -> None:
@@ -612,10 +647,18 @@ def check(config: Config) -> None:
     """Build everything once at a tiny size and without data; ConfigError lists all problems."""
     problems = Problems()
     attempt = problems.attempt
-    for place in ("task", "model", "reward", "decoding", "algorithm"):
-        for problem in mistyped(config[place], place):
-            problems.add(problem)
+    for problem in shape_problems(config):
+        problems.add(problem)
     problems.check()
+    for problem in early_problems(config):
+        problems.add(problem)
+    for place in ("task", "model", "reward", "decoding", "algorithm"):
+        for key, value, told in mistyped(config[place], place):
+            problems.add(f"{key}={value}: {told}")
+            problems.follow(value)
+    unknown = set(config["trainer"]) - {f.name for f in fields(StageSettings)} - {*TRAINER}
+    for name in sorted(unknown):
+        problems.add(f"trainer.{name}: no such setting")
     task = attempt("task", build_task, config)
     attempt("task", check_corpus, config)
     if task is not None and not problems:
@@ -631,13 +674,6 @@ def check(config: Config) -> None:
     attempt("reward", build_reward, config, {}, task)
     attempt("device", choose_device, config["device"])
     attempt("init_from", check_initialised, config)
-    for problem in (*outputs_problems(config), *seed_problems(config)):
-        problems.add(problem)
-    if config["threads"] is not None and config["threads"] < 1:
-        problems.add(f"threads must be at least 1 or null, not {config['threads']}")
-    if config["tracker"]["mode"] not in get_args(Mode):
-        allowed = ", ".join(get_args(Mode))
-        problems.add(f"tracker: mode must be one of {allowed}, not {config['tracker']['mode']}")
     sizes = Vocabularies(8, 8, Specials(0, 1, 0, 3))  # BOS may be padding; nothing is longer then
     with torch.device("meta"):
         networks = {
@@ -655,7 +691,9 @@ def check(config: Config) -> None:
             place = f"algorithm.stages.{name}"
             attempt(place, build_settings, config, stage)
             attempt(f"{place}.lr_schedule", build_lr_schedule, stage)
-            attempt(place, check_starts, config, name)
+            for network, told in start_problems(config, name).items():
+                problems.add(f"{place}.from.{told}")
+                stage = {**stage, "from": {k: v for k, v in stage["from"].items() if k != network}}
             attempt("trainer.guards", build_guards, config, stage, stage["from"] or {})
             own_policy = own_networks(stage).get("policy")
             if own_policy and "_target_" not in own_policy:
@@ -696,22 +734,43 @@ def judged(score: str, task: Task) -> bool:
     return score not in NEEDED or task.target_words == SYMBOLS
 
 
-def mistyped(node: Any, place: str) -> list[str]:
-    """Texts where constructors take numbers, such as in place of a null."""
+def mistyped(node: Any, place: str) -> list[tuple[str, Any, str]]:
+    """Arguments that constructors do not take: key, value, and what is wrong with them.
+
+    Of their types only the plain ones are looked at; text may be a number.
+    """
     if not isinstance(node, dict):
         return []
-    found = [p for key, value in node.items() for p in mistyped(value, f"{place}.{key}")]
-    if is_object(node):
-        parameters: Mapping[str, inspect.Parameter] = {}
-        with suppress(Exception):  # what is no object of ours is told where it is built
-            parameters = inspect.signature(located(node["_target_"])).parameters
-        kinds = {name: str(parameter.annotation) for name, parameter in parameters.items()}
-        found += [
-            f"{place}.{key}={value}: must be {'a' if 'float' in kinds[key] else 'a whole'} number"
-            for key, value in node.items()
-            if isinstance(value, str) and re.fullmatch(NUMBERS, kinds.get(key, ""))
-        ]
-    return found
+    wrong = [entry for key, value in node.items() for entry in mistyped(value, f"{place}.{key}")]
+    if not is_object(node):
+        return wrong
+    parameters: Mapping[str, inspect.Parameter] = {}
+    with suppress(Exception):  # what is no object of ours is told where it is built
+        parameters = inspect.signature(located(node["_target_"])).parameters
+    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    name = str(node["_target_"]).rpartition(".")[2]
+    for key, value in node.items():
+        if key in parameters:
+            told = _unfit(value, str(parameters[key].annotation))
+        elif key != "_args_" and (not parameters or any_name or key in (*KEPT, *HANDLED)):
+            told = None
+        else:
+            told = f"{name} takes no {key}; it takes {', '.join(parameters)}"
+        if told is not None:
+            wrong.append((f"{place}.{key}", value, told))
+    return wrong
+
+
+def _unfit(value: Any, annotation: str) -> str | None:
+    """What a parameter of plain types must be, where the value is something else."""
+    kinds = set(annotation.split(" | "))
+    if not kinds <= {*PLAIN, "None"} or "str" in kinds:
+        return None
+    fits = type(value).__name__ in kinds or (type(value) is int and "float" in kinds)
+    if fits or (value is None and "None" in kinds):
+        return None
+    named = " or ".join(PLAIN[kind] for kind in annotation.split(" | ") if kind in PLAIN)
+    return f"must be {named}{' or null' if 'None' in kinds else ''}"
 
 
 def check_corpus(config: Config) -> None:
@@ -742,6 +801,11 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 
 def _check_optimizers(problems: Problems, place: str, stage: Config, algorithm: Any) -> None:
     learners = algorithm.learners()
+    for name, node in stage["optimizers"].items():
+        rate = None if node is None else node.get("lr", 0)
+        if rate is not None and not (is_number(rate) and rate >= 0):
+            problems.add(f"lr must be at least 0, not {rate}", f"{place}.optimizers.{name}")
+            return
     factories = problems.attempt(place, build_optimizers, stage) or {}
     if set(factories) != set(learners):
         problems.add(

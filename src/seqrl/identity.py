@@ -9,21 +9,33 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from seqrl.data.preparation import PREPARED
 from seqrl.reports.aggregate import IRRELEVANT, SPECTATORS
+from seqrl.tracking.wandb_mirror import Mode
 from seqrl.training.store import Start
 from seqrl.trust import UntrustedError, located, refused
 
 Config = dict[str, Any]
+
+SECTIONS = ("task", "model", "reward", "decoding", "algorithm", "trainer", "tracker")
+SINGLE = ("seed", "device", "threads", "outputs", "reuse", "init_from")
+CAPS = ("max_steps", "max_epochs", "validate_every")
+STAGE = ("label", "select", "from", "seed", "algorithm", "optimizers")
+TRACKER = ("mode", "project", "group")
+"""What every configuration has: parts, single settings, and those of trainer, stage and tracker."""
+
+SECRET = "WANDB_API_KEY"
 
 CHECKPOINT_FILES = (".json", ".safetensors", ".bin", ".model", ".spm", ".txt")
 """What `transformers` reads of a checkpoint's folder."""
@@ -36,19 +48,44 @@ class ConfigError(Exception):
 def plain(config: DictConfig) -> Config:
     """The configuration as nested dicts with every interpolation resolved.
 
-    ConfigError where one leads nowhere, as when a choice that it is made of is none, and where
+    ConfigError where some lead nowhere, as when a choice that it is made of is none, and where
     the configuration has something called that it may not.
     """
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except InterpolationResolutionError as error:
-        problem = _no_choice(config, error) or f"{error.full_key}: {error.msg}".splitlines()[0]
-        raise ConfigError(problem) from None
+    except OmegaConfBaseException:
+        raise ConfigError("\n".join(_leading_nowhere(config))) from None
     assert isinstance(container, dict)
     problems = refused(container)
     if problems:
         raise ConfigError("\n".join(problems))
     return {str(key): value for key, value in container.items()}
+
+
+def _leading_nowhere(config: DictConfig) -> list[str]:
+    """A problem for each value that cannot be resolved, or is missing."""
+    problems = []
+    for key, text in _leaves(OmegaConf.to_container(config, resolve=False)):
+        try:
+            OmegaConf.select(config, key, throw_on_resolution_failure=True, throw_on_missing=True)
+        except InterpolationResolutionError as error:
+            told = f"{key}={text}: {error.msg}".splitlines()[0]
+            problems.append(_no_choice(config, error) or told)
+        except OmegaConfBaseException as error:
+            problems.append(f"{key}={text}: {error.msg}".splitlines()[0])
+    return list(dict.fromkeys(problems))
+
+
+def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """All values of a configuration that hold no others, each with its key."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _leaves(value, f"{place}.{name}" if place else str(name))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _leaves(value, f"{place}[{number}]")
+    else:
+        yield place, node
 
 
 def _no_choice(config: DictConfig, error: InterpolationResolutionError) -> str | None:
@@ -180,6 +217,13 @@ def run_folder(config: Config) -> Path:
     )
 
 
+def known_folder(config: Config) -> Path | None:
+    """The run's folder; None where the configuration is so wrong that it has none."""
+    with suppress(ConfigError, OSError, LookupError, TypeError, AttributeError):
+        return run_folder(config)
+    return None
+
+
 def weights_file(init_from: str) -> Path:
     """The weights that `init_from` means: a file, or the last stage of a run's folder."""
     path = Path(init_from)
@@ -247,6 +291,77 @@ def foreign_code(node: Any) -> dict[str, str]:
         for item in node:
             found |= foreign_code(item)
     return found
+
+
+def shape_problems(config: Config) -> list[str]:
+    """What is missing of a configuration, or no mapping where it must be one."""
+    problems = [f"{key}: is missing; every run needs it" for key in SINGLE if key not in config]
+    problems += [
+        f"{key}: must be a mapping; every run needs it"
+        for key in SECTIONS
+        if not isinstance(config.get(key), dict)
+    ]
+    if problems:
+        return problems
+    problems = [f"trainer.{key}: is missing" for key in CAPS if key not in config["trainer"]]
+    problems += [
+        f"tracker.{key}: is missing" for key in TRACKER[:2] if key not in config["tracker"]
+    ]
+    stages = config["algorithm"].get("stages")
+    if not isinstance(stages, dict) or not stages:
+        return [*problems, "algorithm.stages: must hold a stage"]
+    for name, stage in stages.items():
+        place = f"algorithm.stages.{name}"
+        if not isinstance(stage, dict):
+            problems.append(f"{place}={stage}: must be a mapping")
+            continue
+        problems += [f"{place}.{key}: is missing; every stage needs it" for key in STAGE
+                     if key not in stage]  # fmt: skip
+        problems += [
+            f"{place}.{key}={stage[key]}: must be a mapping"
+            for key in ("algorithm", "optimizers")
+            if key in stage and not isinstance(stage[key], dict)
+        ]
+    return problems
+
+
+def early_problems(config: Config) -> list[str]:
+    """What is wrong with a whole configuration, as far as it is known without PyTorch."""
+    problems = shape_problems(config)
+    if problems:
+        return problems
+    own = {f"{group}.name": config[group].get("name") for group in ("task", "algorithm")}
+    stages = {f"algorithm.stages.{name}": name for name in config["algorithm"]["stages"]}
+    secret = os.environ.get(SECRET)
+    problems = [
+        f"{key}={name}: must be the name of a folder: text without / or \\, with no dot at first"
+        for key, name in {**own, **stages}.items()
+        if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", str(name))
+    ]
+    problems += [
+        f"{key}={value}: must be a finite number"
+        for key, value in _leaves(config)
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    problems += [
+        f"{key}: holds the key of W&B ({SECRET}), which no file may hold"
+        for key, value in _leaves(config)
+        if secret and isinstance(value, str) and secret in value
+    ]
+    problems += [*outputs_problems(config), *seed_problems(config)]
+    threads, mode = config["threads"], config["tracker"]["mode"]
+    if threads is not None and (type(threads) is not int or threads < 1):
+        problems.append(f"threads must be at least 1 or null, not {threads}")
+    if mode not in get_args(Mode):
+        problems.append(f"tracker: mode must be one of {', '.join(get_args(Mode))}, not {mode}")
+    if not isinstance(config["init_from"], str | None):
+        problems.append(f"init_from={config['init_from']}: must be a run's folder or a file")
+    unknown = [key for key in config["tracker"] if key not in TRACKER]
+    return problems + [
+        f"tracker.{key}: no such setting; there are {', '.join(TRACKER)}. A key of W&B comes from "
+        f"`wandb login` or {SECRET}, and stands in no configuration"
+        for key in unknown
+    ]
 
 
 def seed_problems(config: Config) -> list[str]:

@@ -6,6 +6,7 @@ Nothing here imports torch: a mistake is answered within a second.
 from __future__ import annotations
 
 import copy
+import re
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 NAMED = ("task", "algorithm")
 """Groups whose choice stands in a configuration, as the group's `name`."""
 
+
+CLOSED = ("trainer", "tracker")
+"""Sections of which everything is read by name: nothing new can be put there."""
+
+UNSET = ("report",)
+"""Settings that there may be and that nothing sets."""
 
 HYDRA = ("hydra.mode", "hydra.searchpath")
 """What may be set of Hydra itself."""
@@ -88,9 +95,10 @@ def check_overrides(arguments: list[str]) -> list[str]:
         groups = Groups([Path(options.config_dir)] if options.config_dir else [])
         if options.multirun and not problems:
             overrides = groups.sweep(overrides)
+        whole = not (options.multirun or options.cfg or options.info)
     except OverrideError as error:
         return [*problems, str(error)]
-    return problems + groups.problems(overrides)
+    return problems + groups.problems(overrides, whole=whole)
 
 
 def _unusable(options: Namespace, arguments: Sequence[str]) -> list[str]:
@@ -123,6 +131,9 @@ def parsed(texts: Sequence[str]) -> tuple[list[Override], list[str]]:
     overrides, problems = [], []
     for text in texts:
         try:
+            if text.startswith("="):
+                problems.append(f"{text}: settings are written KEY=VALUE")
+                continue
             overrides.append(parser.parse_override(text))
         except HydraException as error:
             if "=" in text:
@@ -177,7 +188,7 @@ class Groups:
                     return_hydra_config=with_hydra,
                 )
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise OverrideError(str(error)) from None
+            raise OverrideError(_without_context(str(error))) from None
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """As `compose`, in much less time where the same choices of groups come again."""
@@ -185,11 +196,9 @@ class Groups:
         from omegaconf.errors import OmegaConfBaseException
 
         chosen, values, others = self._sorted(parsed(overrides)[0])
-        if {o.key_or_group for o in values} & {
-            text.lstrip("+~").partition("=")[0] for text in others
-        }:
+        if {o.key_or_group for o in values} & {o.key_or_group for o in others}:
             return self.compose(overrides)  # in their order
-        base = tuple(override.input_line or "" for override in chosen) + tuple(others)
+        base = tuple(o.input_line or "" for o in [*chosen, *others])
         if base not in self._bases:
             self._bases[base] = self.compose(base)
         config = copy.deepcopy(self._bases[base])
@@ -231,24 +240,83 @@ class Groups:
                     "[A,B] puts experiments together, and sweeps are run one after the other"
                 )
 
-    def problems(self, overrides: Sequence[Override]) -> list[str]:
-        """Of the choices of groups, and of all values against the composition of these."""
+    def problems(self, overrides: Sequence[Override], *, whole: bool = False) -> list[str]:
+        """Of the choices of groups, and of all values against the composition of these.
+
+        whole  whether the configuration of all that is right is looked at too: no sweep
+        """
         chosen, values, others = self._sorted(overrides)
-        problems = [problem for override in chosen for problem in self.unknown_choices(override)]
+        problems = [p for o in [*chosen, *others] for p in self.unknown_choices(o)]
         known = {o.key_or_group: self._known_choices(o) for o in chosen}
         values = [o for o in values if known.get(_top(o), [""])]
-        if not values and not others:
+        others = [o for o in others if not self.unknown_choices(o)]
+        if not values and not others and not whole:
             return problems
         try:
             for point, checked, where in _points(known, values):
-                settings = Settings(self.compose([*point, *others]))
-                problems += filter(
-                    None,
-                    (settings.problem(o, where) or self._misplaced(o, settings) for o in checked),
-                )
+                added, told = self._possible(point, others)
+                config = self.compose([*point, *added])
+                settings = Settings(config)
+                found = {
+                    o.input_line: settings.problem(o, where) or self._misplaced(o, settings)
+                    for o in checked
+                }
+                problems += [*told, *filter(None, found.values())]
+                if whole:
+                    sound = [o for o in checked if not found[o.input_line]]
+                    problems += _of_whole(config, sound, ranges=bool(problems))
         except OverrideError as error:
             problems.append(str(error))
         return list(dict.fromkeys(problems))
+
+    def _possible(
+        self, point: Sequence[str], others: Sequence[Override]
+    ) -> tuple[list[str], list[str]]:
+        """The additions, removals, ... that can be made, and a problem for each of the others."""
+        from hydra.core.override_parser.types import OverrideType
+
+        if not others:
+            return [], []
+        settings = Settings(self.compose(point))
+        used = " ".join(map(str, settings.references().values()))
+        possible: list[str] = []
+        problems: list[str] = []
+        for other in others:
+            key, text = other.key_or_group, other.input_line or ""
+            closed = "." not in key or key.partition(".")[0] in CLOSED
+            if other.package or key in self or "/" in key:
+                problem = None
+            elif other.type is OverrideType.DEL and (key not in settings or closed):
+                needed = "cannot be removed: every run needs it"
+                problem = needed if key in settings else settings.no_such(key)
+            elif other.type in (OverrideType.ADD, OverrideType.FORCE_ADD) and closed:
+                reads = key in settings or key in UNSET or f"${{{key}" in used
+                problem = None if reads else settings.no_such(key)
+            else:
+                problem = None
+            if problem is None:
+                possible.append(text)
+            else:
+                problems.append(f"{text}: {problem}")
+        try:
+            self.compose([*point, *possible])
+        except OverrideError:
+            return self._one_by_one(point, possible, problems)
+        return possible, problems
+
+    def _one_by_one(
+        self, point: Sequence[str], texts: Sequence[str], problems: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Of overrides that together cannot be composed, those that can, and all problems."""
+        possible: list[str] = []
+        told = list(problems)
+        for text in texts:
+            try:
+                self.compose([*point, *possible, text])
+                possible.append(text)
+            except OverrideError as error:
+                told.append(f"{text}: {error}")
+        return possible, told
 
     def _misplaced(self, override: Override, settings: Settings) -> str | None:
         """What is wrong with a value for an object, which Hydra changes but does not replace."""
@@ -268,15 +336,27 @@ class Groups:
 
     def unknown_choices(self, override: Override) -> list[str]:
         """A problem for each choice that the group does not have."""
+        from hydra.core.override_parser.types import OverrideType
+
         group = override.key_or_group
-        if group not in self:
+        if group not in self or not group:
             return []
-        names = self.names(group)
+        names, typed = self.names(group), override.get_key_element().lstrip("+")
+        if override.type is OverrideType.DEL:
+            top = group in self._top_groups() and not override.package
+            needed = f"~{group}: cannot be removed: every run needs it; {nearest('', names)}"
+            return [needed] if top else []
+        if override.value() is None and group != "experiment":
+            return [f"{override.input_line}: one must be chosen; {nearest('', names)}"]
         return [
-            f"{group}={choice}: there is no such {group}; {nearest(choice, names)}"
+            f"{typed}={choice}: there is no such {group}; {nearest(choice, names)}"
             for choice in _choices(override)
             if choice not in names
         ]
+
+    def _top_groups(self) -> list[str]:
+        """The groups that `conf/train.yaml` chooses from."""
+        return [name for name in map(str, self.compose()) if name in self]
 
     def _known_choices(self, override: Override) -> list[str]:
         """The choices that there are; several of one group at once count as one."""
@@ -287,23 +367,66 @@ class Groups:
 
     def _sorted(
         self, overrides: Sequence[Override]
-    ) -> tuple[list[Override], list[Override], list[str]]:
+    ) -> tuple[list[Override], list[Override], list[Override]]:
         """Choices of groups, values, and what only Hydra can judge: additions, packages, ..."""
         from hydra.core.override_parser.types import OverrideType
 
         chosen: list[Override] = []
         values: list[Override] = []
-        others: list[str] = []
+        others: list[Override] = []
         for override in overrides:
             key = override.key_or_group
             if key.startswith("hydra."):
                 continue
             if override.type is not OverrideType.CHANGE or override.package or "/" in key:
                 if not override.is_sweep_override():
-                    others.append(override.input_line or "")
+                    others.append(override)
             else:
                 (chosen if key in self else values).append(override)
         return chosen, values, others
+
+
+def _of_whole(config: DictConfig, values: Sequence[Override], *, ranges: bool) -> list[str]:
+    """What is wrong with a composed configuration with these values, as far as is known early.
+
+    ranges  whether those are told too; otherwise they come with those of all that is built
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from seqrl.identity import ConfigError, early_problems, plain, shape_problems
+
+    try:
+        for override in (o for o in values if not o.is_sweep_override()):
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        resolved = plain(config)
+        return early_problems(resolved) if ranges else shape_problems(resolved)
+    except OmegaConfBaseException as error:
+        return [str(error).splitlines()[0]]
+    except ConfigError as error:
+        return str(error).splitlines()
+
+
+def traced(problem: str, typed: Sequence[str]) -> str:
+    """A problem of what was built, with the typed setting of that name and value, if one is."""
+    found = re.search(r"(?:^|: |; )(\w+) must .* not (.+)$", problem)
+    if found:
+        name, value = found[1], found[2].strip("'")
+        for text in typed:
+            key, _, given = text.lstrip("+").partition("=")
+            if key.rpartition(".")[2] == name and key != name and given.strip("'\"") == value:
+                return f"{problem} ({text})"
+    return problem
+
+
+def _without_context(message: str) -> str:
+    """What Hydra says, without the lists and search paths that it adds."""
+    lines = []
+    for line in message.splitlines():
+        if not line.strip() or line.startswith(("Config search path", "Available options")):
+            break
+        lines.append(line.strip())
+    return " ".join(lines) or message
 
 
 def _points(

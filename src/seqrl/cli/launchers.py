@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.interruption import Interruption
 from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
-from seqrl.ranges import is_number, require
+from seqrl.ranges import require
 from seqrl.tracking.run_folder import write_status
 from seqrl.trust import trust, trusted
 
@@ -106,7 +106,7 @@ class Parallel(Launcher):
     """
 
     def __init__(self, *, jobs: int) -> None:
-        positive = is_number(jobs) and jobs >= 1
+        positive = type(jobs) is int and jobs >= 1
         require(positive, f"jobs must be at least 1 or null, not {jobs}")
         self.jobs = jobs
 
@@ -165,7 +165,7 @@ class Local(Parallel):
     """
 
     def __init__(self, *, jobs: int | None = None, per_gpu: int = 1) -> None:
-        shared = is_number(per_gpu) and per_gpu >= 1
+        shared = type(per_gpu) is int and per_gpu >= 1
         require(shared, f"per_gpu must be at least 1, not {per_gpu}")
         self.devices = visible_devices()
         usual = per_gpu * len(self.devices) or cores()

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from seqrl.cli.configuration import Groups, OverrideError, parsed
+from seqrl.cli.configuration import Groups, OverrideError, parsed, traced
 from seqrl.identity import (
     Config,
     ConfigError,
-    outputs_problems,
+    known_folder,
     plain,
     run_folder,
     seed_problems,
+    shape_problems,
 )
 from seqrl.reports.table_spec import TableSpec
 from seqrl.tracking.run_folder import LOCK, RESULT, read_status
@@ -167,7 +168,10 @@ def planned(groups: Groups, typed: Sequence[str]) -> tuple[Sweep, Config]:
             runs[run.folder] = run
         except (ConfigError, OverrideError) as error:
             kept = None if isinstance(error, ConfigError) else 1  # the rest of Hydra's is context
-            for message in str(error).splitlines()[:kept]:
+            for line in str(error).splitlines()[:kept]:
+                message = traced(
+                    line, [text for key, text in point.items() if key not in swept_keys]
+                )
                 problems.setdefault(message, []).append(" ".join(told))
     if problems:
         raise ConfigError("\n".join(_placed(message, at) for message, at in problems.items()))
@@ -183,12 +187,11 @@ def _placed(message: str, places: Sequence[str]) -> str:
 
 def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str]]) -> Planned:
     """The run of a configuration, which is built once, unless the like was or it has ended."""
-    problems = [*seed_problems(config), *outputs_problems(config)]
-    if problems:
-        raise ConfigError("\n".join(problems))
-    folder = run_folder(config)
-    if (folder / RESULT).is_file():
+    folder = known_folder(config)
+    if folder is not None and (folder / RESULT).is_file():
         return Planned(told, config, folder, {}, {})
+    if shape_problems(config):
+        raise ConfigError("\n".join(shape_problems(config)))
     from seqrl.build import check, planned_keys
 
     alike = seedless(config)
@@ -196,6 +199,9 @@ def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str
     if kind not in checked:
         check(config)
         checked[kind] = planned_keys(alike)
+    elif seed_problems(config):
+        raise ConfigError("\n".join(seed_problems(config)))
+    folder = run_folder(config)
     store = config["outputs"] if config["reuse"] else folder
     stages = {name: f"{store} {key}" for name, key in planned_keys(config).items()}
     return Planned(told, config, folder, stages, checked[kind])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ KINDS = (
 
 NEVER_NULL = ("seed", "device", "outputs", "reuse")
 """Settings that every run needs; of others null may mean that there is none."""
+
+
+WHOLE = ("threads", "trainer.max_steps", "trainer.max_epochs", "trainer.validate_every",
+         "trainer.micro_batch")  # fmt: skip
+"""Settings that are usually null and otherwise whole numbers."""
 
 
 class Settings:
@@ -78,15 +84,21 @@ class Settings:
             rest = key.removeprefix(node)
             return f"{typed}: {node} is taken from {origin}; set {origin}{rest}"
         if key not in self:
-            return f"{typed}: no such setting{where}; {self._hint(key)}"
+            return f"{typed}: {self.no_such(key, where)}"
         default = self.value(key)
         kind = _kind(default)
         values = elements(override)
+        if kind is None and key in WHOLE and not all(_whole(v) for v in values):
+            return f"{typed}: must be a whole number or null"
         null = key in NEVER_NULL and None in values
         if kind is None or (not null and all(_fits(value, kind) for value in values)):
             return None
         shown = "" if kind.of is dict else f", such as {_shown(default)}"
         return f"{typed}: must be {kind.name}{shown}"
+
+    def no_such(self, key: str, where: str = "") -> str:
+        """What to say of a key that there is not."""
+        return f"no such setting{where}; {self._hint(key)}"
 
     def _node(self, key: str) -> Any:
         """The unresolved value; None where there is none."""
@@ -190,6 +202,10 @@ def _kind(value: Any) -> _Kind | None:
 
 def _fits(value: Any, kind: _Kind) -> bool:
     return value is None or is_reference(value) or type(value) in kind.allowed
+
+
+def _whole(value: Any) -> bool:
+    return type(value) in (int, NoneType) or is_reference(value)
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +86,18 @@ def train(arguments: list[str]) -> int:
     options, typed = command_line(arguments)
     try:
         groups = Groups([Path(options.config_dir)] if options.config_dir else [])
-        return run(groups.compose(typed))
+        return run(groups.compose(typed), typed)
     except OverrideError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
 
 
-def run(config: Any) -> int:
+def run(config: Any, typed: Sequence[str] = ()) -> int:
     """Run a composed configuration; the exit code. A finished run is shown at once.
 
     Of several processes the first one alone says what is to be said.
+
+    typed  the overrides that it was composed with, for messages
     """
     from seqrl.training.ranks import is_first
 
@@ -103,25 +106,25 @@ def run(config: Any) -> int:
             silence = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(redirect_stdout(silence))
             stack.enter_context(redirect_stderr(silence))
-        return _run(config)
+        return _run(config, typed)
 
 
-def _run(config: Any) -> int:
+def _run(config: Any, typed: Sequence[str]) -> int:
+    from seqrl.cli.configuration import traced
     from seqrl.cli.runs import shown_before
-    from seqrl.identity import ConfigError, plain, run_folder
+    from seqrl.identity import ConfigError, known_folder, plain
 
     try:
         plain_config = plain(config)
-        folder = None
-        with suppress(ConfigError, OSError, LookupError, TypeError):  # `check` says all problems
-            folder = run_folder(plain_config)
+        folder = known_folder(plain_config)
         if folder is not None and shown_before(folder):
             return EXIT_DONE
         from seqrl.build import check
 
         check(plain_config)
     except ConfigError as error:
-        print(f"configuration:\n{error}", file=sys.stderr)
+        problems = [traced(line, typed) for line in str(error).splitlines()]
+        print("configuration:", *problems, sep="\n", file=sys.stderr)
         return EXIT_CONFIG
     from seqrl.cli.running import run_training
 
