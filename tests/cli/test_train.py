@@ -154,8 +154,15 @@ def test_a_run_that_goes_wrong_exits_with_3_as_often_as_it_is_started(
     assert read_metrics(folder / "metrics.jsonl")[: len(records)] == records
 
 
-def test_wandb_has_the_runs_metrics_and_weights(tiny_data: Path, tmp_path: Path) -> None:
+SECRET = "0123456789abcdef" * 2 + "feedbeef"
+"""In the form of a key of W&B."""
+
+
+def test_wandb_has_the_runs_metrics_and_weights_and_no_file_has_its_key(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
     code, output, errors = finish(
         start(tmp_path, tiny_data, "algorithm=ac", "tracker=wandb", "trainer.max_steps=6")
     )
@@ -169,6 +176,28 @@ def test_wandb_has_the_runs_metrics_and_weights(tiny_data: Path, tmp_path: Path)
     }
     for stage in ("actor", "critic", "joint"):
         assert any(f"{stage}-best" in name for name in artifacts), artifacts
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert (folder / "environment.json") in files
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("+tracker.api_key=SECRET", "tracker.project=SECRET", "tracker.group=my-SECRET"),
+        *("task.name=${oc.env:WANDB_API_KEY}", "algorithm.stages.actor.label=SECRET"),
+    ],
+)
+def test_a_key_of_wandb_in_the_configuration_reaches_no_file(
+    setting: str, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    typed = setting.replace("SECRET", SECRET)
+    code, output, errors = finish(start(tmp_path, tiny_data, "algorithm=mle", typed))
+    assert code == 2
+    assert "holds the key of W&B" in errors or "no such setting" in errors
+    assert SECRET not in output
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_configuration_error_says_everything_and_exits_with_2(

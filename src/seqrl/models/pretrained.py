@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from os.path import expanduser
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -296,6 +297,11 @@ def made(config: Any, checkpoint: str | None, revision: str | None) -> Any:
             weights_only=True,
             output_loading_info=True,
         )
+    except UnpicklingError:
+        raise ValueError(
+            f"checkpoint {checkpoint}: its weights are a pickle of more than tensors, which may "
+            "execute anything and is not loaded; safetensors are"
+        ) from None
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise ValueError(f"checkpoint {checkpoint}: {first_line(error)}") from None
     missing = sorted(found["missing_keys"])
