@@ -39,7 +39,7 @@ def content(request: pytest.FixtureRequest, marker: Path) -> bytes:
     """The payload among tensors, in the formats that PyTorch reads."""
     state = {"policy": {"w": torch.zeros(2)}, "x": Payload(marker)}
     if request.param == "pickle":
-        return pickle.dumps(state)
+        return pickle.dumps(state, protocol=2)
     buffer = io.BytesIO()
     torch.save(state, buffer, _use_new_zipfile_serialization=request.param == "torch")
     return buffer.getvalue()
@@ -73,7 +73,7 @@ def test_weights_with_a_payload_are_refused(content: bytes, marker: Path, tmp_pa
         load_weights(path)
     stages = {"actor": {"algorithm": {}, "from": {}}}
     config = {"init_from": str(path), "model": {}, "algorithm": {"stages": stages}}
-    with pytest.raises(ConfigError, match="init_from=.*holds no whole weights"):
+    with pytest.raises(ConfigError, match="no whole weights"):
         check_initialised(config)
     assert not marker.exists()
 

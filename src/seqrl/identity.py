@@ -70,7 +70,7 @@ def _leading_nowhere(config: DictConfig) -> list[str]:
             OmegaConf.select(config, key, throw_on_resolution_failure=True, throw_on_missing=True)
         except InterpolationResolutionError as error:
             told = f"{key}={text}: {error.msg}".splitlines()[0]
-            problems.append(_no_choice(config, error) or told)
+            problems.append(_no_choice(config, str(text)) or told)
         except OmegaConfBaseException as error:
             problems.append(f"{key}={text}: {error.msg}".splitlines()[0])
     return list(dict.fromkeys(problems))
@@ -88,9 +88,9 @@ def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         yield place, node
 
 
-def _no_choice(config: DictConfig, error: InterpolationResolutionError) -> str | None:
+def _no_choice(config: DictConfig, text: str) -> str | None:
     """What is wrong where `${choices.${setting}}` stands and the setting names none of them."""
-    found = re.fullmatch(r"\$\{([\w.]+)\.\$\{([\w.]+)\}\}", str(error.child_node))
+    found = re.fullmatch(r"\$\{([\w.]+)\.\$\{([\w.]+)\}\}", text)
     if not found:
         return None
     choices, setting = (OmegaConf.select(config, name) for name in found.groups())
