@@ -45,6 +45,12 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_overrides(tiny_data: Path) -> list[str]:
+    """`TINY` and where its data are; other folders' conftest may hide this one from imports."""
+    return [*TINY, f"task.data_dir={tiny_data}"]
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the `transformers` library for `tiny_data`, with random weights."""
     pytest.importorskip("transformers")

@@ -17,7 +17,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from conftest import TINY
 from seqrl.build import check, choose_device
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import ConfigError, plain
@@ -290,32 +289,24 @@ def test_a_process_that_is_alone_exchanges_nothing() -> None:
 
 # Whole runs, by torchrun
 
-RUN = [*TINY, "algorithm=erac", "model.critic.dropout=0.0", "model.policy.dropout=0.0"]
+
+def torchrun(
+    overrides: list[str], outputs: Path, *more: str, count: int = 2
+) -> subprocess.Popen[str]:
+    return command(
+        *("torch.distributed.run", "--standalone", "--nproc-per-node", str(count)),
+        *("-m", "seqrl.cli.train", *overrides, f"outputs={outputs}", *more),
+    )
 
 
-def torchrun(data: Path, outputs: Path, *overrides: str, count: int = 2) -> subprocess.Popen[str]:
+def command(*words: str) -> subprocess.Popen[str]:
+    """A module and its arguments, as a process that says everything in one stream."""
     return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", str(count), "-m", "seqrl.cli.train"),
-            *(*RUN, f"task.data_dir={data}", f"outputs={outputs}", *overrides),
-        ],
+        [sys.executable, "-m", *words],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": OURS},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-
-
-def run_alone(data: Path, outputs: Path, *overrides: str) -> None:
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "seqrl.cli.train"),
-            *(*RUN, f"task.data_dir={data}", f"outputs={outputs}", *overrides),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": OURS},
-        check=True,
-        capture_output=True,
     )
 
 
@@ -324,16 +315,20 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.full
-def test_torchrun_leaves_what_one_process_leaves(tiny_data: Path, tmp_path: Path) -> None:
-    output, _ = torchrun(tiny_data, tmp_path / "two").communicate(timeout=300)
-    run_alone(tiny_data, tmp_path / "one")
+def test_torchrun_leaves_what_one_process_leaves(tiny_overrides: list[str], tmp_path: Path) -> None:
+    dropout = ["model.policy.dropout=0.0", "model.critic.dropout=0.0"]
+    overrides = [*tiny_overrides, "algorithm=erac", *dropout]
+    output, _ = torchrun(overrides, tmp_path / "two").communicate(timeout=300)
+    alone = command("seqrl.cli.train", *overrides, f"outputs={tmp_path}/one")
+    shown, _ = alone.communicate(timeout=300)
+    assert alone.returncode == 0, shown
     assert files(tmp_path / "two") == files(tmp_path / "one"), output
     (one,), (two,) = (tmp_path.glob(f"{name}/text/erac/*/seed1") for name in ("one", "two"))
     for name in ("config.yaml", "test.hyp.txt", "stages.json"):
         ours, theirs = ((folder / name).read_text() for folder in (two, one))
         assert ours.replace(str(tmp_path / "two"), "") == theirs.replace(str(tmp_path / "one"), "")
     assert output.count("joint: best") == 1  # one speaks
-    again, _ = torchrun(tiny_data, tmp_path / "two").communicate(timeout=300)
+    again, _ = torchrun(overrides, tmp_path / "two").communicate(timeout=300)
     assert again.count("finished before") == 1
 
 
@@ -342,12 +337,12 @@ LONG = ["trainer.max_steps=60", "trainer.validate_every=60", "algorithm=raml"]
 
 @pytest.mark.full
 def test_runs_that_are_killed_and_stopped_continue_bit_for_bit(
-    tiny_data: Path, tmp_path: Path
+    tiny_overrides: list[str], tmp_path: Path
 ) -> None:
     """First the first process is killed, then it is asked to stop, then torchrun is."""
-    torchrun(tiny_data, tmp_path / "whole", *LONG).communicate(timeout=300)
+    torchrun(tiny_overrides, tmp_path / "whole", *LONG).communicate(timeout=300)
     for number, how in ((signal.SIGKILL, "first"), (signal.SIGTERM, "first"), (15, "torchrun")):
-        process = torchrun(tiny_data, tmp_path / "pieces", *LONG)
+        process = torchrun(tiny_overrides, tmp_path / "pieces", *LONG)
         pid = at_work(tmp_path / "pieces")
         before = time.time()
         os.kill(pid if how == "first" else process.pid, number)
@@ -360,7 +355,7 @@ def test_runs_that_are_killed_and_stopped_continue_bit_for_bit(
             assert state == "preempted", output
         if (number, how) == (signal.SIGTERM, "first"):
             assert "exitcode  : 75" in output
-    output, _ = torchrun(tiny_data, tmp_path / "pieces", *LONG).communicate(timeout=300)
+    output, _ = torchrun(tiny_overrides, tmp_path / "pieces", *LONG).communicate(timeout=300)
     assert "continuing at update" in output
     whole, pieces = (next((tmp_path / n).glob("text/raml/*/seed1")) for n in ("whole", "pieces"))
     assert (whole / "metrics.jsonl").read_bytes() == (pieces / "metrics.jsonl").read_bytes()
