@@ -369,5 +369,7 @@ def at_work(outputs: Path) -> int:
         now = {path: path.stat().st_mtime_ns for path in outputs.glob(".stages/*/last.pt")}
         if now and now != known:
             (status,) = outputs.glob("text/raml/*/seed1/status.json")
-            return int(json.loads(status.read_text())["pid"])
+            pid = int(json.loads(status.read_text())["pid"])
+            assert b"seqrl.cli.train" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return pid
     raise AssertionError("it has learned nothing in a minute")
