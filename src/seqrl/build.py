@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +55,7 @@ from seqrl.training.checkpoint import CheckpointError, load_weights
 from seqrl.training.guards import Guards
 from seqrl.training.pipeline import Reporter, Stage, load_start, stage_keys
 from seqrl.training.ranks import ALONE, Ranks, local_number, process_count
+from seqrl.training.stopping import AtOnce
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
 from seqrl.trust import UntrustedError, located, refused
@@ -464,12 +465,16 @@ def build_stages(
     task: Task,
     device: torch.device,
     preempted: Callable[[], bool],
+    at_once: AtOnce = nullcontext,
     ranks: Ranks = ALONE,
 ) -> list[Stage]:
     """The run's stages in order. Reads the data, for its fingerprint."""
     return [
         _stage(
-            config, name, task.fingerprint, _preparer(config, stage, task, device, preempted, ranks)
+            config,
+            name,
+            task.fingerprint,
+            _preparer(config, stage, task, device, preempted, at_once, ranks),
         )
         for name, stage in needed_stages(config).items()
     ]
@@ -506,6 +511,7 @@ def _preparer(
     task: Task,
     device: torch.device,
     preempted: Callable[[], bool],
+    at_once: AtOnce,
     ranks: Ranks,
 ) -> Callable[[Path, Mapping[str, Mapping[str, Tensor]], Reporter], Trainer]:
     def prepare(
@@ -562,6 +568,7 @@ def _preparer(
             seed=seed,
             start=bool(trained) and ("policy" in trained or "policy" not in stage["optimizers"]),
             preempted=preempted,
+            at_once=at_once,
             guards=build_guards(config, stage, trained),
             ranks=ranks,
         )

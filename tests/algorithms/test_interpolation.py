@@ -20,7 +20,8 @@ from seqrl.rewards.bleu import BleuReward
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
-from seqrl.training.trainer import Preempted, StageSettings, Trainer
+from seqrl.training.stopping import Preempted
+from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.types import Batch, Clock, Trajectories
 from tabular import (
     COPIES,

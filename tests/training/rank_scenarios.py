@@ -16,7 +16,8 @@ from torch import Tensor
 from seqrl.algorithms.base import Algorithm
 from seqrl.memory import OutOfMemory
 from seqrl.training.ranks import Ranks, joined
-from seqrl.training.trainer import Diverged, Preempted, Trainer
+from seqrl.training.stopping import Preempted
+from seqrl.training.trainer import Diverged, Trainer
 from seqrl.types import Batch, Clock
 from stages import ALGORITHMS, stage, weights
 

@@ -19,7 +19,8 @@ from seqrl.rewards.base import Reward
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_checkpoint, load_weights
 from seqrl.training.guards import Guards
-from seqrl.training.trainer import Diverged, Preempted, Trainer
+from seqrl.training.stopping import Preempted
+from seqrl.training.trainer import Diverged, Trainer
 from seqrl.types import Batch, Clock, Trajectories
 from stages import network, stage
 

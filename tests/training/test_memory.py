@@ -20,7 +20,7 @@ from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.bleu import BleuReward
 from seqrl.tracking.metrics_log import Record, read_metrics
 from seqrl.training.checkpoint import load_checkpoint
-from seqrl.training.trainer import Preempted
+from seqrl.training.stopping import Preempted
 from seqrl.types import Batch, Clock
 from stages import ALGORITHMS, network, sentences, stage, weights
 

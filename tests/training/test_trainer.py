@@ -16,7 +16,8 @@ from seqrl.schedules import InverseSqrt, Linear, Schedule
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
-from seqrl.training.trainer import Diverged, Preempted, StageSettings, Trainer, fused
+from seqrl.training.stopping import Preempted
+from seqrl.training.trainer import Diverged, StageSettings, Trainer, fused
 from seqrl.types import Batch, Clock, Specials
 
 PAD, EOS = 0, 3

@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from seqrl.training.stopping import Preempted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+STOPPED = "stopped on request; the same command continues"
 
 
 class Interruption:
-    """Inside the block, notes the first of the signals; a second one stops the process at once.
+    """Inside the block, notes the first signal of each kind; a second one ends the process at once.
 
-    Blocks may stand in each other: what the inner one noted, the outer one knows.
+    Saves nothing: whoever has something to save asks, at a point of his choice, whether a
+    signal came. Blocks may stand in each other; what one knows, all know.
 
     signals  that came
     """
 
+    _outer: ClassVar[Interruption | None] = None
+
     def __init__(self) -> None:
         self.signals = set[int]()
         self._before: dict[int, Any] = {}
+        self._raises = False
+        self._within: Interruption | None = None
 
     def __enter__(self) -> Self:
-        for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._note)
+        self._within = Interruption._outer
+        if self._within is not None:
+            self.signals = self._within.signals
+        else:
+            Interruption._outer = self
+            for number in SIGNALS:
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-            outer = getattr(handler, "__self__", None)
-            if isinstance(outer, Interruption):
-                outer.signals |= self.signals
+        if self._within is None:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            Interruption._outer = None
 
     def __call__(self) -> bool:
         return bool(self.signals)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A block of work that leaves nothing to save: a signal, one noted before too, ends it.
+
+        Raises Preempted.
+        """
+        outermost = self._within or self
+        before = outermost._raises
+        outermost._raises = True
+        try:
+            if outermost.signals:
+                raise Preempted
+            yield
+        finally:
+            outermost._raises = before
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signals.add(number)
         signal.signal(number, signal.SIG_DFL)
+        if self._raises:
+            raise Preempted

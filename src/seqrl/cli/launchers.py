@@ -258,7 +258,8 @@ class Training:
 
 def main() -> None:
     """A process of a sweep: makes the run that is described on its standard input."""
-    sys.exit(Training(**json.load(sys.stdin))())
+    with Interruption():  # from here on: importing what a run needs takes a while
+        sys.exit(Training(**json.load(sys.stdin))())
 
 
 def ending(text: str) -> str:

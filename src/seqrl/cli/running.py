@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from filelock import FileLock, Timeout
@@ -26,7 +27,7 @@ from seqrl.build import (
     described_policy,
     vocabularies,
 )
-from seqrl.cli.interruption import Interruption
+from seqrl.cli.interruption import STOPPED, Interruption
 from seqrl.cli.runs import show, shown_before
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 from seqrl.data.corpus import CorpusError
@@ -37,7 +38,8 @@ from seqrl.memory import OutOfMemory
 from seqrl.reports.run_report import plot_curves
 from seqrl.terminal import Messages, say
 from seqrl.tracking.environment import environment_record, package_versions
-from seqrl.tracking.files import write_json_atomic, write_text_atomic
+from seqrl.tracking.files import naming, remove_leftovers, write_json_atomic, write_text_atomic
+from seqrl.tracking.metrics_log import MetricsError
 from seqrl.tracking.progress import Progress
 from seqrl.tracking.run_folder import (
     CONFIG,
@@ -49,11 +51,19 @@ from seqrl.tracking.run_folder import (
     write_status,
 )
 from seqrl.tracking.wandb_mirror import WandbMirror
-from seqrl.training.pipeline import Pipeline
+from seqrl.training.checkpoint import CheckpointError
+from seqrl.training.pipeline import Pipeline, Stage
 from seqrl.training.ranks import Lost, Ranks, joined, process_count
 from seqrl.training.results import evaluate_stages, stage_summaries
+from seqrl.training.stopping import Preempted, within
 from seqrl.training.store import STAGES, StageStore, WaitEnded, wait_for
-from seqrl.training.trainer import Diverged, Preempted
+from seqrl.training.trainer import Diverged
+
+STORAGE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST),
+}
+"""What is wrong with a disk or a folder, and with no program."""
 
 
 def run_training(config: Config) -> int:
@@ -77,28 +87,43 @@ def run_training(config: Config) -> int:
             except WaitEnded:  # what the folder says is the other process's
                 print("stopped on request while waiting; the same command continues")
                 return EXIT_PREEMPTED
+            except OSError as error:
+                if not of_storage(error):
+                    raise
+                say(storage_problem(error), sys.stderr)
+                return EXIT_FAILED
 
 
-def _run(config: Config, folder: Path, interruption: Callable[[], bool], ranks: Ranks) -> int:
+def of_storage(error: BaseException) -> TypeGuard[OSError]:
+    """Whether a disk or a folder is to blame."""
+    return isinstance(error, OSError) and error.errno in STORAGE
+
+
+def storage_problem(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; the same command continues what is saved"
+
+
+def _run(config: Config, folder: Path, interruption: Interruption, ranks: Ranks) -> int:
     """The run, whose folder is ours; the exit code."""
     if ranks.first(lambda: shown_before(folder)):
         return EXIT_DONE
     outcome = partial(_failed, folder, ranks)
-    ranks.first(lambda: write_status(folder, "running"))
     try:
+        ranks.first(lambda: begin(folder))
         result = train(config, folder, interruption, ranks)
     except CorpusError as error:
         return outcome("failed", f"data: {error}", EXIT_FAILED)
-    except (OutOfMemory, Lost) as error:
+    except (CheckpointError, MetricsError, OutOfMemory, Lost) as error:
         return outcome("failed", str(error), EXIT_FAILED)
     except ConfigError as error:
         return outcome("failed", f"configuration:\n{error}", EXIT_CONFIG)
     except Diverged as error:
         return outcome("diverged", str(error), EXIT_DIVERGED)
     except (Preempted, WaitEnded):
-        text = "stopped on request; the same command continues"
-        return outcome("preempted", text, EXIT_PREEMPTED)
+        return outcome("preempted", STOPPED, EXIT_PREEMPTED)
     except BaseException as error:
+        if of_storage(error):
+            return outcome("failed", storage_problem(error), EXIT_FAILED)
         if ranks.is_first:
             write_status(folder, "failed", repr(error))
         raise
@@ -123,53 +148,77 @@ def waited_for(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
         lock.release()
 
 
-def train(
-    config: Config, folder: Path, interruption: Callable[[], bool], ranks: Ranks
-) -> dict[str, Any]:
+def begin(folder: Path) -> None:
+    """Clear away what a killed process left half-written, and say that the run is under way."""
+    remove_leftovers(folder)
+    write_status(folder, "running")
+
+
+def train(config: Config, folder: Path, interruption: Interruption, ranks: Ranks) -> dict[str, Any]:
     """Train and evaluate a run in its folder; what `result.json` then holds."""
     began = time.monotonic()
     manage_memory()
+    if config.get("deterministic"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA begins
+        torch.use_deterministic_algorithms(True)
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     ranks.first(
         lambda: write_text_atomic(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
     )
     device = choose_device(config["device"])
-    task = build_task(config)
+    at_once = interruption.at_once
+    task = ranks.alike(lambda: within(at_once, lambda: build_task(config)))
     stages = {n: s for n, s in needed_stages(config).items() if "policy" in s["optimizers"]}
-    ranks.first(lambda: describe(config, folder, task, stages))
+    ranks.first(lambda: within(at_once, lambda: describe(config, folder, task, stages)))
+
+    def prepare() -> tuple[list[Stage], WandbMirror | None]:
+        with at_once():
+            built = build_stages(config, task, device, interruption, at_once, ranks)
+            return built, build_mirror(config, folder) if ranks.is_first else None
+
+    built, mirror = ranks.alike(prepare)
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
-    mirror = build_mirror(config, folder) if ranks.is_first else None
     pipeline = Pipeline(
         folder=folder,
         store=StageStore(root),
         progress=Progress(),
         mirror=mirror,
         preempted=interruption,
+        at_once=at_once,
         ranks=ranks,
     )
     outcome = "failed"
     try:
-        results = pipeline.run(build_stages(config, task, device, interruption, ranks))
+        results = pipeline.run(built)
         sizes = vocabularies(task)
-        evaluated = partial(
-            evaluate_stages,
-            results,
-            task=task,
-            decoders=final_decoders(config),
-            device=device,
-            build_policy=lambda name: build_network(config, "policy", sizes, 0, stages[name]),
-            folder=folder,
-        )
-        entries = ranks.first(evaluated)
-        if ranks.is_first:
-            plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
+
+        def evaluate() -> list[dict[str, Any]]:
+            with at_once():
+                entries = evaluate_stages(
+                    results,
+                    task=task,
+                    decoders=final_decoders(config),
+                    device=device,
+                    build_policy=lambda n: build_network(config, "policy", sizes, 0, stages[n]),
+                    folder=folder,
+                )
+                with naming(folder / "curves.png"):
+                    plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
+                return entries
+
+        entries = ranks.first(evaluate)
         outcome = "done"
+    except (Preempted, WaitEnded):
+        outcome = "preempted"
+        raise
     finally:
         if mirror is not None:
-            for weights in sorted(folder.glob("checkpoints/*/best.safetensors")):
-                mirror.artifact(f"{weights.parent.name}-best", [weights])
-            mirror.finish(outcome)
+            stopped = interruption()  # then a second signal ends the process
+            with contextlib.nullcontext() if stopped else at_once():
+                for weights in sorted(folder.glob("checkpoints/*/best.safetensors")):
+                    mirror.artifact(f"{weights.parent.name}-best", [weights])
+                mirror.finish(outcome)
     result = {
         "status": "done",
         "stages": stage_summaries(results),
@@ -242,7 +291,8 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
 def _failed(folder: Path, ranks: Ranks, state: str, text: str, code: int) -> int:
     if not ranks.is_first:
         return code
-    write_status(folder, state, text)
+    with contextlib.suppress(OSError):  # it may be the disk that has failed
+        write_status(folder, state, text)
     say(f"diverged: {text}" if state == "diverged" else text, sys.stderr)
     print(f"run: {folder}")
     return code

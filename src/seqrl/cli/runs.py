@@ -357,10 +357,11 @@ def done(paths: Mapping[str, Path]) -> int:
 def finished_result(folder: Path) -> dict[str, Any] | None:
     """What a finished run's `result.json` holds; a damaged one is written anew."""
     try:
-        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result["scores"]
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         print(f"{folder / RESULT} is damaged: the run is evaluated again")
         return None
     return result

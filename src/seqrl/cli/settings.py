@@ -31,7 +31,7 @@ KINDS = (
     _Kind(dict, "a mapping, or set by the settings below it", (dict,)),
 )
 
-NEVER_NULL = ("seed", "device", "outputs", "reuse")
+NEVER_NULL = ("seed", "device", "deterministic", "outputs", "reuse")
 """Settings that every run needs; of others null may mean that there is none."""
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from seqrl.cli.configuration import Groups, OverrideError, command_line
+from seqrl.cli.interruption import STOPPED, Interruption
 from seqrl.cli.launchers import OUTCOMES
 from seqrl.cli.planning import FAILED, Planned, Sweep, description, planned
 from seqrl.cli.train import EXIT_CONFIG, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
@@ -21,6 +23,7 @@ from seqrl.identity import Config, ConfigError
 from seqrl.reports.table_spec import RequestError
 from seqrl.terminal import say
 from seqrl.tracking.files import write_text_atomic
+from seqrl.training.stopping import AtOnce, Preempted
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,17 +32,22 @@ def main(arguments: Sequence[str]) -> int:
     0 all runs are done, 1 some failed or diverged, 2 configuration error, 75 stopped on request
     """
     options, typed = command_line(arguments)
-    try:
-        groups = Groups([Path(options.config_dir)] if options.config_dir else [])
-        sweep, first = planned(groups, typed)
-        launcher = built_launcher(first, sweep)
-    except (OverrideError, ConfigError, RequestError) as error:
-        print(f"configuration:\n{error}", file=sys.stderr)
-        return EXIT_CONFIG
-    if first["dry_run"]:
-        print(*description(sweep, launcher.jobs), sep="\n")
-        return EXIT_DONE
-    return swept(sweep, launcher)
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                groups = Groups([Path(options.config_dir)] if options.config_dir else [])
+                sweep, first = planned(groups, typed)
+                launcher = built_launcher(first, sweep)
+        except (OverrideError, ConfigError, RequestError) as error:
+            print(f"configuration:\n{error}", file=sys.stderr)
+            return EXIT_CONFIG
+        except Preempted:
+            print(STOPPED)
+            return EXIT_PREEMPTED
+        if first["dry_run"]:
+            print(*description(sweep, launcher.jobs), sep="\n")
+            return EXIT_DONE
+        return swept(sweep, launcher, interruption.at_once)
 
 
 def built_launcher(config: Config, sweep: Sweep) -> Any:
@@ -53,7 +61,7 @@ def built_launcher(config: Config, sweep: Sweep) -> Any:
         raise ConfigError(f"launcher: {error.__cause__ or error}".splitlines()[0]) from None
 
 
-def swept(sweep: Sweep, launcher: Any) -> int:
+def swept(sweep: Sweep, launcher: Any, at_once: AtOnce = nullcontext) -> int:
     """Run what is pending, then the table; the exit code."""
     pending = sweep.pending
     print(sweep.overview)
@@ -62,7 +70,12 @@ def swept(sweep: Sweep, launcher: Any) -> int:
         print("not tried again without retry_failed=true:")
         for run in given_up:
             say(f"  {run.state}: {run} ({run.folder}): {run.reason}")
-    unusable = corpus_problems(pending)
+    try:
+        with at_once():
+            unusable = corpus_problems(pending)
+    except Preempted:
+        print(STOPPED)
+        return EXIT_PREEMPTED
     if unusable:
         say("\n".join(unusable), sys.stderr)
         return EXIT_FAILED
@@ -70,7 +83,7 @@ def swept(sweep: Sweep, launcher: Any) -> int:
     if pending:
         group(pending, f"sweep-{sweep.name}")
         if launcher.launch(pending, announce) == EXIT_PREEMPTED:
-            print("stopped on request; the same command continues")
+            print(STOPPED)
             return EXIT_PREEMPTED
     conclude(sweep, changed=bool(pending))
     states = set(sweep.states)

@@ -9,38 +9,52 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from seqrl.cli.interruption import STOPPED, Interruption
+from seqrl.training.stopping import Preempted
+
 EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3, 75
 
 
 def main() -> None:
     """Exits with 0 done, 1 failed, 2 configuration error, 3 diverged, 75 preempted."""
-    from seqrl.cli.configuration import OverrideError, check_overrides, untrusting
-    from seqrl.cli.help import help_text
-
-    arguments = untrusting(sys.argv[1:])
-    if {"-h", "--help"} & set(arguments):
+    with Interruption() as interruption:
         try:
-            print(help_text(arguments))
-        except OverrideError as error:
-            print(error, file=sys.stderr)
-            sys.exit(EXIT_CONFIG)
-        return
-    problems = check_overrides(arguments)
-    if problems:
-        print("\n".join(problems), file=sys.stderr)
-        sys.exit(EXIT_CONFIG)
-    if asks(arguments):
-        show_configuration(arguments)
-        return
+            sys.exit(command(sys.argv[1:], interruption))
+        except Preempted:
+            print(STOPPED, file=sys.stderr)
+            sys.exit(EXIT_PREEMPTED)
+
+
+def command(arguments: list[str], interruption: Interruption) -> int:
+    """Do what a command line asks for; the exit code. Raises Preempted before there is a run."""
+    with interruption.at_once():
+        from seqrl.cli.configuration import OverrideError, check_overrides, untrusting
+        from seqrl.cli.help import help_text
+
+        arguments = untrusting(arguments)
+        if {"-h", "--help"} & set(arguments):
+            try:
+                print(help_text(arguments))
+            except OverrideError as error:
+                print(error, file=sys.stderr)
+                return EXIT_CONFIG
+            return EXIT_DONE
+        problems = check_overrides(arguments)
+        if problems:
+            print("\n".join(problems), file=sys.stderr)
+            return EXIT_CONFIG
+        if asks(arguments):
+            show_configuration(arguments)
+            return EXIT_DONE
     if is_sweep(arguments):
         from seqrl.cli.sweep import main as sweep
         from seqrl.training.ranks import process_count
 
         if process_count() > 1:
             print("torchrun is for single runs; a sweep starts its own processes", file=sys.stderr)
-            sys.exit(EXIT_CONFIG)
-        sys.exit(sweep(arguments))
-    sys.exit(train(arguments))
+            return EXIT_CONFIG
+        return sweep(arguments)
+    return train(arguments)
 
 
 def asks(arguments: list[str]) -> bool:
@@ -106,10 +120,26 @@ def run(config: Any, typed: Sequence[str] = ()) -> int:
             silence = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(redirect_stdout(silence))
             stack.enter_context(redirect_stderr(silence))
-        return _run(config, typed)
+        return interruptible(config, typed)
 
 
-def _run(config: Any, typed: Sequence[str]) -> int:
+def interruptible(config: Any, typed: Sequence[str]) -> int:
+    """The same, whoever is to hear of it; a signal ends it until there is something to save."""
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                checked = check_composed(config, typed)
+                if isinstance(checked, int):
+                    return checked
+                from seqrl.cli.running import run_training
+        except Preempted:
+            print(STOPPED, file=sys.stderr)
+            return EXIT_PREEMPTED
+        return run_training(checked)
+
+
+def check_composed(config: Any, typed: Sequence[str]) -> dict[str, Any] | int:
+    """The configuration, resolved; the exit code where there is nothing to run."""
     from seqrl.cli.configuration import traced
     from seqrl.cli.runs import shown_before
     from seqrl.identity import ConfigError, known_folder, plain
@@ -126,9 +156,7 @@ def _run(config: Any, typed: Sequence[str]) -> int:
         problems = [traced(line, typed) for line in str(error).splitlines()]
         print("configuration:", *problems, sep="\n", file=sys.stderr)
         return EXIT_CONFIG
-    from seqrl.cli.running import run_training
-
-    return run_training(plain_config)
+    return plain_config
 
 
 if __name__ == "__main__":

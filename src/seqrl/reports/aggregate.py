@@ -19,7 +19,7 @@ LENGTH_RATIO = "length_ratio"
 DONE, DIVERGED, MISSING = "done", "diverged", "missing"
 
 IRRELEVANT = (
-    *("seed", "device", "threads", "outputs", "reuse", "tracker"),
+    *("seed", "device", "deterministic", "threads", "outputs", "reuse", "tracker"),
     *("launcher", "dry_run", "retry_failed", "report"),
 )
 SPECTATORS = ("log_every", "save_every", "guards")  # change no weight of a finished stage

@@ -15,6 +15,17 @@ NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of the block names this file, if it names none: that of a write does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def temporary_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A file beside `path` to write; on the disk when the block ends, removed when it fails.
 
@@ -23,13 +34,22 @@ def temporary_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             yield temporary, file
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of files called `name`, in the folder and below.
+
+    Only for whoever holds the lock under which these files are written.
+    """
+    for temporary in folder.rglob(f".{name}.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

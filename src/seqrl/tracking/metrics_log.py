@@ -12,10 +12,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from seqrl.tracking.files import NON_FINITE, finite, sync_folder, temporary_file
+from seqrl.tracking.files import NON_FINITE, finite, naming, sync_folder, temporary_file
 
 Value = int | float | str | None
 Record = dict[str, Value]
+
+
+class MetricsError(ValueError):
+    """A file of metrics is damaged; the message says which, and where."""
 
 
 class MetricsLog:
@@ -45,32 +49,40 @@ class MetricsLog:
                 raise TypeError(f"metric {key!r} is a {type(value).__name__}, not a plain value")
             if isinstance(value, str) and value in NON_FINITE:
                 raise ValueError(f"metric {key!r} is the string {value!r}, which means a float")
-        self._file.write(as_line(finite(dict(record))))
+        with naming(self.path):
+            self._file.write(as_line(finite(dict(record))))
 
     def sync(self) -> int:
         """Wait until all records are on the disk; the length of the file in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with naming(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def truncate(self, offset: int) -> None:
         """Drop what was written after `sync` returned `offset`.
 
-        ValueError when no record ends there: the offset belongs to another file.
+        MetricsError when no record ends there: the offset belongs to another file.
         """
         self._file.flush()
         with self.path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(offset - 1, 0))
             if not 0 <= offset <= size or (offset and file.read(1) != b"\n"):
-                raise ValueError(f"{self.path}: no record ends at byte {offset} of {size}")
+                raise MetricsError(
+                    f"{self.path} is damaged: no record ends at byte {offset} of {size}, where the "
+                    "checkpoint was saved; remove the folder to train the stage anew"
+                )
         os.truncate(self.path, offset)
         self._file.seek(offset)
 
     def close(self) -> None:
         """Sync, then release the file."""
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            with naming(self.path):
+                self._file.close()
 
 
 def as_line(record: Mapping[str, Value]) -> bytes:
@@ -81,7 +93,7 @@ def as_line(record: Mapping[str, Value]) -> bytes:
 def read_records(path: Path, offset: int = 0) -> Iterator[tuple[int, Record]]:
     """The records that start at or after the byte `offset`, each with the offset of its end.
 
-    A last line without its end is torn, or still being written, and is left out. ValueError
+    A last line without its end is torn, or still being written, and is left out. MetricsError
     names a line that is damaged in the middle of the file.
     """
     with path.open("rb") as file:
@@ -121,7 +133,7 @@ def _parse(line: bytes, path: Path, end: int) -> Record:
         if not isinstance(record, dict):
             raise ValueError("not an object")
     except ValueError as error:
-        raise ValueError(f"{path}: damaged record before byte {end}: {error}") from None
+        raise MetricsError(f"{path}: damaged record before byte {end}: {error}") from None
     return {key: _number(value) for key, value in record.items()}
 
 

@@ -8,6 +8,7 @@ bytes before. It is replaced in an order that leaves, at every instant, one whol
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import math
 import os
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 MAGIC = b"seqrl-checkpoint"
 TRAILER = len(MAGIC) + hashlib.sha256().digest_size
 BLOCK = 1 << 20
+CHECKSUM = "sha256"
 
 
 class CheckpointError(Exception):
@@ -95,18 +97,36 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in weights.items()
     }
-    write_bytes_atomic(path, save(copies))
+    write_bytes_atomic(path, save(copies, metadata={CHECKSUM: _checksum(copies)}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU; CheckpointError when it is damaged."""
+    """The tensors of a safetensors file, on the CPU; CheckpointError when it is damaged.
+
+    A file of another program may be without our checksum.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    data = path.read_bytes()
     try:
-        return load(path.read_bytes())
-    except SafetensorError as error:
+        weights = load(data)
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} holds no whole weights: {error}") from None
+    checksum = head.get("__metadata__", {}).get(CHECKSUM)
+    if checksum is not None and checksum != _checksum(weights):
+        raise CheckpointError(f"{path} is damaged: its checksum does not match")
+    return weights
+
+
+def _checksum(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of contiguous tensors on the CPU: their names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class _HashingWriter:

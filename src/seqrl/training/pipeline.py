@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,9 @@ from seqrl.tracking.progress import Measure, Progress
 from seqrl.tracking.wandb_mirror import WandbMirror
 from seqrl.training.checkpoint import load_weights
 from seqrl.training.ranks import ALONE, Ranks
+from seqrl.training.stopping import AtOnce, Preempted, within
 from seqrl.training.store import StageRecord, StageStore, Start, stage_key
-from seqrl.training.trainer import Diverged, Preempted, Trainer
+from seqrl.training.trainer import Diverged, Trainer
 
 BEST = "best.safetensors"
 SAMPLES = "samples.txt"
@@ -88,6 +90,7 @@ class Pipeline:
     mirror   W&B's copy of the metrics, or none
     preempted
              asked while another process trains a stage
+    at_once  around the work before a stage's first update
     ranks    the processes that are at this run together
     """
 
@@ -99,6 +102,7 @@ class Pipeline:
         progress: Progress,
         mirror: WandbMirror | None,
         preempted: Callable[[], bool] = lambda: False,
+        at_once: AtOnce = nullcontext,
         ranks: Ranks = ALONE,
     ) -> None:
         self.folder = folder
@@ -106,6 +110,7 @@ class Pipeline:
         self.progress = progress
         self.mirror = mirror
         self.preempted = preempted
+        self.at_once = at_once
         self.ranks = ranks
         self._parts: list[tuple[str, Path]] = []
 
@@ -138,8 +143,12 @@ class Pipeline:
 
     def _train(self, stage: Stage, key: str, results: Mapping[str, StageResult]) -> StageRecord:
         folder = self.store.folder(key)
-        starts = self.ranks.first(lambda: self._starts(stage, results))
-        trainer = stage.prepare(folder, starts, Reporter(self.progress, self._merge))
+        starts = self.ranks.first(
+            partial(within, self.at_once, partial(self._starts, stage, results))
+        )
+        reporter = Reporter(self.progress, self._merge)
+        prepare = partial(stage.prepare, folder, starts, reporter)
+        trainer = self.ranks.alike(partial(within, self.at_once, prepare))
         self.progress.message(f"{stage.name}: training in {folder}")
         self.progress.start(stage.name, trainer.total_updates)
         began = time.monotonic()
@@ -246,7 +255,11 @@ def link(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -23,6 +23,8 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from seqrl.training.stopping import Preempted
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -151,7 +153,7 @@ class Group(Ranks):
         found, problem = None, None
         try:
             found = work()
-        except Exception as error:
+        except (Exception, Preempted) as error:
             problem = error
         if self.any(problem is not None):
             others = next(filter(None, self.gathered(problem)))
@@ -166,7 +168,7 @@ class Group(Ranks):
         if self.is_first:
             try:
                 outcome[0] = work()
-            except Exception as error:
+            except (Exception, Preempted) as error:
                 outcome[1] = error
         told = list(outcome)
         with together():

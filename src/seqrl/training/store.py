@@ -25,7 +25,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from seqrl.tracking.files import write_json_atomic
+from seqrl.tracking.files import remove_leftovers, write_json_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +155,7 @@ class StageStore:
             wait_for(lock, stopped)
         owner_path = self._owner_path(key)
         try:
+            remove_leftovers(owner_path.parent, owner_path.name)
             write_json_atomic(owner_path, {"pid": os.getpid(), "host": socket.gethostname()})
             yield
         finally:

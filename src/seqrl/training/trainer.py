@@ -12,8 +12,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,9 +29,16 @@ from seqrl.ranges import is_number, require
 from seqrl.schedules import Schedule
 from seqrl.tracking.metrics_log import MetricsLog, read_metrics
 from seqrl.tracking.progress import Measure, resident_bytes
-from seqrl.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from seqrl.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
 from seqrl.training.guards import Guards
 from seqrl.training.ranks import ALONE, Ranks
+from seqrl.training.stopping import AtOnce, Preempted, within
 from seqrl.types import Batch, Clock, derived_seed
 
 logger = logging.getLogger(__name__)
@@ -48,10 +56,6 @@ class Diverged(Exception):
 
     Whoever continues that checkpoint arrives here again.
     """
-
-
-class Preempted(Exception):
-    """Somebody asked the process to stop; a checkpoint is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +157,7 @@ class Trainer:
     start      whether the weights come from an earlier stage: they are then validated first,
                for comparison; they are never selected
     preempted  asked after every update
+    at_once    around every validation: one that is broken off by it is made anew
     guards     that end the stage as diverged
     ranks      the processes that train the stage together
     """
@@ -172,6 +177,7 @@ class Trainer:
         lr_schedule: Schedule | None = None,
         start: bool = False,
         preempted: Callable[[], bool] = lambda: False,
+        at_once: AtOnce = nullcontext,
         guards: Guards = NO_GUARDS,
         ranks: Ranks = ALONE,
     ) -> None:
@@ -199,6 +205,7 @@ class Trainer:
         self.seed = seed
         self.start = start
         self.preempted = preempted
+        self.at_once = at_once
         self.guards = guards
         self.ranks = ranks
         self.sign = 1.0 if validation.higher_is_better(settings.select) else -1.0
@@ -211,6 +218,7 @@ class Trainer:
         self.since_best = 0
         self.decays = 0
         self.stopped = False
+        self.due = False  # a validation, after the last update
         self.seconds = 0.0
         self.rows = settings.micro_batch  # fewer where memory ran out
         self._sums: dict[str, Tensor] = {}
@@ -251,6 +259,8 @@ class Trainer:
             if self.start and self.update == 0:
                 scores = self._scores()
                 self._guard(scores)
+            if self.due:
+                self._validate_and_save()
             for learner in self.learners.values():
                 learner.train()
             while not self.finished:
@@ -293,9 +303,10 @@ class Trainer:
                 self._record_training()
             every = self.settings.validate_every
             due = epoch_ended if every is None else self.update % every == 0
-            if due or self.finished:
-                self._validate()
-            if due or self.finished or self.update % self.settings.save_every == 0:
+            self.due = due or self.finished
+            if self.due:
+                self._validate_and_save()
+            elif self.update % self.settings.save_every == 0:
                 self._save()
             if self.ranks.any(self.preempted()) and not self.finished:
                 self._save()
@@ -407,6 +418,16 @@ class Trainer:
         bad = [f"{name} is {value}" for name, value in named.items() if not math.isfinite(value)]
         raise Diverged(f"{', '.join(bad)} at update {self.update}")
 
+    def _validate_and_save(self) -> None:
+        """The validation that is due; one that is broken off is still due in the checkpoint."""
+        try:
+            self._validate()
+        except Preempted:
+            self._save()
+            raise
+        self.due = False
+        self._save()
+
     def _validate(self) -> None:
         scores = self._scores()
         for learner in self.learners.values():
@@ -430,7 +451,8 @@ class Trainer:
 
     def _scores(self) -> dict[str, float]:
         """The dev scores, which are recorded."""
-        scores = self.ranks.first(lambda: self.validation(self.algorithm, self.update))
+        validate = partial(self.validation, self.algorithm, self.update)
+        scores = self.ranks.first(partial(within, self.at_once, validate))
         self._write(scores)
         named = {name.removeprefix("dev/"): value for name, value in scores.items()}
         self.reporter.validated(self.update, named, self.settings.select)
@@ -575,7 +597,6 @@ class Trainer:
             "metrics_offset": self.log.sync(),
             "sums": sums,
             "counts": counts,
-            "rows": self.rows,
             **{name: getattr(self, name) for name in PROGRESS},
         }
         save_checkpoint(self.folder / "last.pt", state)
@@ -595,9 +616,20 @@ class Trainer:
                 for k, v in state["sums"].items()
             }
             self._counts = dict(state["counts"])
-        self.rows = state.get("rows", self.rows)  # not in older ones
         for name in PROGRESS:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))  # older ones lack some
+
+    def _check_best(self) -> None:
+        """CheckpointError where the weights that the stage is to deliver are gone."""
+        path = self.folder / "best.safetensors"
+        try:
+            load_weights(path)
+        except (FileNotFoundError, CheckpointError) as error:
+            known = isinstance(error, CheckpointError)
+            raise CheckpointError(
+                f"{error if known else f'{path} is missing'}, and last.pt does not hold these "
+                "weights; remove the folder to train the stage anew"
+            ) from None
 
     def _reached(self) -> tuple[dict[str, Any] | None, dict[str, float]]:
         """The checkpoint, if there is one, and the first value of each metric up to there.
@@ -608,8 +640,12 @@ class Trainer:
         try:
             state = load_checkpoint(self.folder / "last.pt")
         except FileNotFoundError:
+            if (self.folder / "best.safetensors").is_file():
+                logger.warning("%s has no checkpoint: the stage is trained again", self.folder)
             self.log.truncate(0)
             return None, first
+        if state["best_update"]:
+            self._check_best()
         self.log.truncate(state["metrics_offset"])
         for record in read_metrics(self.log.path):
             first = {k: v for k, v in record.items() if isinstance(v, int | float)} | first
@@ -646,6 +682,8 @@ PROGRESS = (
     "since_best",
     "decays",
     "stopped",
+    "due",
     "seconds",
+    "rows",
 )
 """What a checkpoint holds of the trainer itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from seqrl.models.base import Policy
 from seqrl.proposals.sampling import Sampling
 from seqrl.rewards.base import Reward
 from seqrl.terminal import printable
+from seqrl.tracking.files import write_text_atomic
 from seqrl.types import Batch, Clock
 
 EVALUATION_BATCH = 100
+HEADING = "=== update "
 TOKENS_AT_ONCE = 1000  # whose distributions are compared
 
 
@@ -82,8 +85,7 @@ class DevValidation:
             scores["dev/length_ratio"] = result.length_ratio
             if self.samples_path is not None:
                 text = self._samples(algorithm, policy, split, update)
-                with self.samples_path.open("a", encoding="utf-8") as file:
-                    file.write(text)
+                write_text_atomic(self.samples_path, self._earlier_samples(update) + text)
         return scores | self._losses(algorithm, split)
 
     def _losses(self, algorithm: Algorithm, split: Split) -> dict[str, float]:
@@ -135,6 +137,17 @@ class DevValidation:
             found["reward"] = (rewards.double().sum(), tokens.new_tensor(len(rewards)))
         return found
 
+    def _earlier_samples(self, update: int) -> str:
+        """What was written before this update: a killed process may have been further."""
+        assert self.samples_path is not None
+        try:
+            text = self.samples_path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        headings = re.finditer(f"^{HEADING}([0-9]+)$", text, flags=re.MULTILINE)
+        later = (found.start() for found in headings if int(found[1]) >= update)
+        return text[: next(later, None)]
+
     @torch.no_grad()
     def _samples(
         self, algorithm: Algorithm, policy: Policy[Any, Any], split: Split, update: int
@@ -146,7 +159,7 @@ class DevValidation:
         greedy = Greedy(max_length=self.decoder.max_length)(policy, batch).tolist()
         chosen = self.decoder(policy, batch).tolist()
         sampled, explained = self._explained_sample(algorithm, policy, batch)
-        lines = [f"=== update {update}"]
+        lines = [f"{HEADING}{update}"]
         for row, index in enumerate(indices):
             example = split.examples[index]
             lines += [

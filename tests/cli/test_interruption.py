@@ -1,0 +1,66 @@
+"""Requests to stop are noted, end what leaves nothing to save, and are known to all that ask."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from seqrl.cli.interruption import SIGNALS, Interruption
+from seqrl.training.stopping import Preempted
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_once_and_the_next_ends_the_process(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interruption() as asked:
+        assert not asked()
+        signal.raise_signal(number)
+        assert asked()
+        assert asked.signals == {number}
+        assert signal.getsignal(number) is signal.SIG_DFL
+        others = [signal.getsignal(other) for other in SIGNALS if other != number]
+        assert others == [asked._note] * len(others)
+    assert signal.getsignal(number) is before
+
+
+def test_blocks_in_each_other_know_the_same() -> None:
+    with Interruption() as outer:
+        with Interruption() as inner:
+            signal.raise_signal(signal.SIGTERM)
+            assert inner()
+            assert outer()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        with Interruption() as later:
+            assert later.signals == {signal.SIGTERM}
+    with Interruption() as another:
+        assert not another()
+
+
+def test_work_without_anything_to_save_ends_where_it_is() -> None:
+    done = []
+
+    def work(asked: Interruption) -> None:
+        with asked.at_once():
+            done.append("begun")
+            signal.raise_signal(signal.SIGINT)
+            done.append("ended")
+
+    with Interruption() as outer, Interruption() as asked:
+        for each in (asked, outer):
+            with pytest.raises(Preempted):
+                work(each)
+        signal.raise_signal(signal.SIGUSR1)  # outside of such work: noted only
+        assert asked.signals == {signal.SIGINT, signal.SIGUSR1}
+    assert done == ["begun"]
+
+
+def test_no_handler_of_errors_takes_a_stop_for_one() -> None:
+    def guarded() -> None:
+        try:
+            raise Preempted
+        except Exception:
+            pytest.fail("it is no error")
+
+    with pytest.raises(Preempted):
+        guarded()
