@@ -31,11 +31,15 @@ train: $(STAMP)  ## MLE, critic and ERAC on the built-in phrases; ends with a ta
 
 .PHONY: test
 test: $(STAMP)  ## everything that must pass
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m 'not full' tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m 'not full and not faults' tests
 
 .PHONY: test-full
 test-full: $(STAMP)  ## the long versions of the tests too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m 'not faults' tests
+
+.PHONY: test-faults
+test-faults: $(STAMP)  ## kills, signals, damaged files, full disks; ends with the figures of docs/reliability.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist load tests/faults tests/training/test_resume.py
 
 SEEDS ?= 1 2 3
 ALGORITHMS ?= mle raml ac erac

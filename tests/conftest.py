@@ -6,6 +6,8 @@ import os
 import random
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,3 +78,30 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = outputs.glob("text/erac/*/seed1")
     return folder
+
+
+Figures = Callable[[str, str, float], None]
+"""Adds to a figure of a table; those that begin with "most" keep the largest."""
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Figures:
+    """What a test measured, for the tables at the end of `make test-faults`."""
+    return lambda table, name, value: record_property("figure", [table, name, value])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    tables: dict[str, dict[str, float]] = defaultdict(dict)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for kind, content in getattr(report, "user_properties", []):
+                if kind == "figure" and report.when == "call":
+                    table, name, value = content
+                    values = tables[table]
+                    most = name.startswith("most")
+                    values[name] = (
+                        max(values.get(name, value), value) if most else values.get(name, 0) + value
+                    )
+    for table, values in tables.items():
+        listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        terminalreporter.write_line(f"{table}: {listed}")

@@ -11,12 +11,14 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from interruptions import After, Never
 from networks import NETWORKS, Make, lstm, transformer
+from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.cli.running import run_training
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.decoding.rollout import CHECK_EVERY, rollout, sampler
-from seqrl.identity import plain
+from seqrl.identity import plain, run_folder
 from seqrl.models.base import Policy
 from seqrl.types import Batch, Specials
 
@@ -107,3 +109,31 @@ def test_every_algorithm_trains(algorithm: str, precision: str, model: str, tmp_
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         config = plain(compose("train", overrides=overrides))
     assert run_training(config) == 0
+
+
+@pytest.mark.parametrize("model", ["lstm_small", "transformer_small"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_stopped_run_continues_bit_for_bit(
+    algorithm: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout on, stopped after three updates; with PyTorch's deterministic kernels."""
+    found = []
+    for name, stops in (("whole", []), ("stopped", [3])):
+        overrides = [
+            *(f"algorithm={algorithm}", f"model={model}", "trainer=smoke", "trainer.max_steps=6"),
+            *("task.corpus.train=300", "task.corpus.dev=20", "task.corpus.test=20"),
+            *("device=cuda", "deterministic=true", "decoding=greedy", "tracker=none"),
+            f"outputs={tmp_path / name}",
+        ]
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+            config = plain(compose("train", overrides=overrides))
+        for updates in stops:
+            monkeypatch.setattr(running, "Interruption", lambda updates=updates: After(updates))
+            assert run_training(config) == 75
+        monkeypatch.setattr(running, "Interruption", Never)
+        assert run_training(config) == 0
+        weights = sorted(run_folder(config).glob("checkpoints/*/best.safetensors"))
+        files = [run_folder(config) / "metrics.jsonl", *weights]
+        found.append([path.read_bytes() for path in files])
+    torch.use_deterministic_algorithms(False)
+    assert found[0] == found[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,15 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
 from checkpoints import bart
+from conftest import Figures
+from interruptions import After, Never
 from seqrl.build import build_network, build_task, check, vocabularies
 from seqrl.cli import running
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import ConfigError, plain, run_folder
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
+from seqrl.training.pipeline import Pipeline
 
 WORDS = ("haus", "hund", "katze", "baum", "rot", "blau", "alt", "neu")
 TRANSLATIONS = ("house", "dog", "cat", "tree", "red", "blue", "old", "new")
@@ -75,28 +77,6 @@ def configured(corpus: Path, outputs: Path, *overrides: str) -> dict[str, Any]:
 
 def train(config: dict[str, Any]) -> tuple[int, Path]:
     return running.run_training(config), run_folder(config)
-
-
-class Never(nullcontext[None]):
-    """Stands in the place of `Interruption`; asks for no stop."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __call__(self) -> bool:
-        return False
-
-
-class After(Never):
-    """Asks for a stop after so many updates of the whole process."""
-
-    def __init__(self, updates: int) -> None:
-        super().__init__()
-        self.left = updates
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == 0
 
 
 def train_in_pieces(
@@ -196,6 +176,89 @@ def test_a_stopped_run_continues_bit_for_bit(
     assert (whole / "test.hyp.txt").read_bytes() == (stopped / "test.hyp.txt").read_bytes()
 
 
+ALGORITHMS = sorted(path.stem for path in (conf_folder() / "algorithm").glob("*.yaml"))
+OF_A_TASK_OF_THEIR_OWN = {"pg_bleu", "rl_tuner"}
+NEEDS = {
+    "seqgan": JUDGED.split(),
+    "seqgan_released": JUDGED.split(),
+    "sequence_tutor": ["algorithm.memory=60"],
+}
+"""Of the algorithms that are large or long otherwise."""
+
+
+STAGE = 20  # updates
+
+
+def moments(run: Path) -> list[int]:
+    """Of all the updates of a run: in an epoch, at its end, in the last stage, at the first decay.
+
+    Where no rate decays in the first stage there is none; a schedule's changes at every update.
+    """
+    records = [r for r in read_metrics(run / "metrics.jsonl") if "train/lr/policy" in r]
+    first = [r for r in records if r["stage"] == records[0]["stage"]]
+    rates = [float(r["train/lr/policy"]) for r in first]  # type: ignore[arg-type]
+    falls = [k for k in range(1, len(rates)) if rates[k] < 0.6 * rates[k - 1]]
+    stages = json.loads((run / "result.json").read_text())["stages"].values()
+    before_last = sum(stage["updates"] for stage in list(stages)[:-1])
+    return sorted({3, 10, *falls[:1], before_last + 7})
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+@pytest.mark.parametrize("algorithm", sorted({*ALGORITHMS} - OF_A_TASK_OF_THEIR_OWN))
+def test_every_algorithm_continues_bit_for_bit_from_every_kind_of_moment(
+    algorithm: str,
+    model: str,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figures: Figures,
+) -> None:
+    """Dropout on; killed between the first two stages too, and every stage has twenty updates."""
+    overrides = [
+        *(f"algorithm={algorithm}", f"model={model}", "trainer.guards=null"),
+        *NEEDS.get(algorithm, []),
+        *("trainer.log_every=1", "trainer.validate_every=2", "task.metric=chrf"),
+        *("task.scores=[chrf]", "task.budget.actor.decay_factor=0.5"),
+        *("task.budget.actor.decay_times=100", "task.budget.actor.batch_unit=sentences"),
+    ]
+    monkeypatch.setattr(running, "Interruption", Never)
+    code, whole = train(configured(corpus, tmp_path / "whole", *overrides))
+    assert code == 0
+    config = configured(corpus, tmp_path / "pieces", *overrides)
+    stops = moments(whole)
+    keep = Pipeline._keep
+
+    def kill(pipeline: Pipeline, result: Any) -> None:
+        keep(pipeline, result)
+        raise Killed
+
+    done = 0
+    for stop in stops:
+        if done < STAGE < stop:
+            monkeypatch.setattr(running, "Interruption", Never)
+            monkeypatch.setattr(Pipeline, "_keep", kill)
+            with pytest.raises(Killed):
+                train(config)
+            monkeypatch.setattr(Pipeline, "_keep", keep)
+            done = STAGE
+        monkeypatch.setattr(running, "Interruption", lambda left=stop - done: After(left))
+        assert train(config)[0] == 75
+        done = stop
+        figures("exact continuations", "stops", 1)
+    monkeypatch.setattr(running, "Interruption", Never)
+    code, stopped = train(config)
+    assert code == 0
+    same_weights(whole, stopped)
+    for name in ("metrics.jsonl", "test.hyp.txt", "samples.txt"):
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes(), name
+    figures("exact continuations", "runs", 1)
+
+
 def test_a_stopped_run_of_a_checkpoint_continues_bit_for_bit(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,9 +285,6 @@ def test_a_killed_run_without_a_new_checkpoint_continues_bit_for_bit(
     monkeypatch.setattr(running, "Interruption", Never)
     _, whole = train(configured(corpus, tmp_path / "whole", "algorithm=erac"))
     config = configured(corpus, tmp_path / "killed", "algorithm=erac")
-
-    class Killed(BaseException):
-        pass
 
     class Kill(Never):
         def __init__(self) -> None:
