@@ -22,7 +22,7 @@ from seqrl.cli.configuration import Groups, OverrideError, check_overrides
 from seqrl.cli.launchers import Job, Local, Parallel
 from seqrl.cli.planning import Planned, Sweep, expanded, planned
 from seqrl.cli.sweep import group, main
-from seqrl.cli.train import is_sweep
+from seqrl.cli.train import asks, is_sweep
 from seqrl.identity import ConfigError
 
 FAULTY = '''
@@ -328,7 +328,7 @@ def test_without_m_a_dry_run_trains_nothing(overrides: list[str]) -> None:
     for typed in ("dry_run=true", "dry_run=True", "++dry_run=true"):
         assert is_sweep([*overrides, typed])
     assert not is_sweep([*overrides, "dry_run=false"])
-    assert not is_sweep([*overrides, "dry_run=true", "--cfg", "job"])
+    assert asks([*overrides, "dry_run=true", "--cfg", "job"])
 
 
 def test_wandb_shows_the_runs_of_a_sweep_together(overrides: list[str]) -> None:
