@@ -233,7 +233,7 @@ def test_processes_show_their_failures_and_the_rest_goes_on(
     assert "gone" in next((tmp_path / "o").glob("text/mle/*/seed1/log.txt")).read_text()
 
 
-@pytest.mark.parametrize("fault", ["1:kill", "1:0"])
+@pytest.mark.parametrize("fault", ["1:kill", pytest.param("1:0", marks=pytest.mark.full)])
 def test_what_a_process_does_not_say_is_said_for_it(
     overrides: list[str], faulty: str, tmp_path: Path, fault: str
 ) -> None:
@@ -364,7 +364,7 @@ def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[s
 def test_a_sweep_that_is_stopped_stops_its_runs_and_continues(
     overrides: list[str], tmp_path: Path
 ) -> None:
-    long = ["algorithm=mle", "trainer.max_steps=300", "trainer.max_epochs=null",
+    long = ["algorithm=mle", "trainer.max_steps=150", "trainer.max_epochs=null",
             "task.budget.actor.epochs=300", "trainer.validate_every=300", "seed=1,2",
             "trainer.save_every=100", "trainer.log_every=50",
             "launcher=local", "launcher.jobs=2"]  # fmt: skip

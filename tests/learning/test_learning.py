@@ -172,6 +172,7 @@ def test_the_reward_of_samples_rises_with_other_seeds(
     assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.1
 
 
+@pytest.mark.full
 def test_entropy_regularisation_keeps_the_entropy_up(corpus: Path, outputs: Path) -> None:
     finals = []
     for tau in (0.0, 0.2):
@@ -183,6 +184,7 @@ def test_entropy_regularisation_keeps_the_entropy_up(corpus: Path, outputs: Path
     assert finals[1] > 1.5 * finals[0]
 
 
+@pytest.mark.full
 def test_a_slow_target_network_is_seen_in_the_bias(corpus: Path, outputs: Path) -> None:
     """The TD error alone would call the critic that has learned nothing the better one."""
     biases = {}
