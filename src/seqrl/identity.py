@@ -322,6 +322,11 @@ def shape_problems(config: Config) -> list[str]:
             for key in ("algorithm", "optimizers")
             if key in stage and not isinstance(stage[key], dict)
         ]
+        problems += [
+            f"{place}.{key}={stage[key]}: must be text"
+            for key in ("label", "select")
+            if key in stage and not isinstance(stage[key], str)
+        ]
     return problems
 
 

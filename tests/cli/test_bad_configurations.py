@@ -68,6 +68,7 @@ TYPES = [
     ("task.scores=bleu", "task.scores=bleu: must be a list, such as ["),
     ("reuse=3", "reuse=3: must be true or false, such as true"),
     ("algorithm.stages.actor=null", "algorithm.stages.actor=None: must be a mapping"),
+    ("algorithm.stages.actor.label=null", "algorithm.stages.actor.label=None: must be text"),
     ("task.budget=small", "task.budget=small: must be a mapping, or set by the settings below it"),
     ("trainer.max_steps=[1", "trainer.max_steps=[1: no viable alternative at input '[1'; perhaps"),
     ("trainer.max_steps= x", "trainer.max_steps= x: must be a whole number or null"),

@@ -17,7 +17,7 @@ from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
 from seqrl.training.stopping import Preempted
-from seqrl.training.trainer import Diverged, StageSettings, Trainer, fused
+from seqrl.training.trainer import Diverged, NotMeasured, StageSettings, Trainer, fused
 from seqrl.types import Batch, Clock, Specials
 
 PAD, EOS = 0, 3
@@ -186,6 +186,11 @@ def test_the_best_weights_are_kept_and_a_tie_keeps_the_earlier(tmp_path: Path) -
     # after two steps w = 8 (1 - 0.5^2) = 6
     assert float(load_weights(tmp_path / "best.safetensors")["policy.weight"]) == 6.0
     assert weight(mean) == 7.5
+
+
+def test_what_dev_is_not_measured_by_selects_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NotMeasured, match="select=bleu: dev is measured by score"):
+        trainer(tmp_path, Mean(), Scripted(1), Fixed(batch([8])), select="bleu").train()
 
 
 def test_lower_scores_win_where_lower_is_better(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ from seqrl.training.ranks import Lost, Ranks, joined, process_count
 from seqrl.training.results import evaluate_stages, stage_summaries
 from seqrl.training.stopping import Preempted, within
 from seqrl.training.store import STAGES, StageStore, WaitEnded, wait_for
-from seqrl.training.trainer import Diverged
+from seqrl.training.trainer import Diverged, NotMeasured
 
 STORAGE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
@@ -115,7 +115,7 @@ def _run(config: Config, folder: Path, interruption: Interruption, ranks: Ranks)
         return outcome("failed", f"data: {error}", EXIT_FAILED)
     except (CheckpointError, MetricsError, OutOfMemory, Lost) as error:
         return outcome("failed", str(error), EXIT_FAILED)
-    except ConfigError as error:
+    except (ConfigError, NotMeasured) as error:
         return outcome("failed", f"configuration:\n{error}", EXIT_CONFIG)
     except Diverged as error:
         return outcome("diverged", str(error), EXIT_DIVERGED)

@@ -24,7 +24,7 @@ from seqrl.training.checkpoint import load_weights
 from seqrl.training.ranks import ALONE, Ranks
 from seqrl.training.stopping import AtOnce, Preempted, within
 from seqrl.training.store import StageRecord, StageStore, Start, stage_key
-from seqrl.training.trainer import Diverged, Trainer
+from seqrl.training.trainer import Diverged, NotMeasured, Trainer
 
 BEST = "best.safetensors"
 SAMPLES = "samples.txt"
@@ -115,7 +115,9 @@ class Pipeline:
         self._parts: list[tuple[str, Path]] = []
 
     def run(self, stages: list[Stage]) -> list[StageResult]:
-        """Train or reuse every stage. Raises Diverged, OutOfMemory, Preempted and WaitEnded."""
+        """Train or reuse every stage. Raises Diverged, NotMeasured, OutOfMemory, Preempted and
+        WaitEnded.
+        """
         keys = stage_keys(stages)
         self.ranks.first(lambda: write_json_atomic(self.folder / "stages.json", keys))
         results: dict[str, StageResult] = {}
@@ -154,7 +156,7 @@ class Pipeline:
         began = time.monotonic()
         try:
             summary = trainer.train()
-        except (Diverged, OutOfMemory) as error:
+        except (Diverged, NotMeasured, OutOfMemory) as error:
             self._merge()
             raise type(error)(f"stage {stage.name}: {error}") from None
         except Preempted:

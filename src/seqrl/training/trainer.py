@@ -58,6 +58,10 @@ class Diverged(Exception):
     """
 
 
+class NotMeasured(Exception):
+    """A stage is to be selected by what no validation of it measures."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
     """How long and how fast a stage learns.
@@ -453,6 +457,9 @@ class Trainer:
         """The dev scores, which are recorded."""
         validate = partial(self.validation, self.algorithm, self.update)
         scores = self.ranks.first(partial(within, self.at_once, validate))
+        if f"dev/{self.settings.select}" not in scores:
+            measured = ", ".join(name.removeprefix("dev/") for name in scores)
+            raise NotMeasured(f"select={self.settings.select}: dev is measured by {measured}")
         self._write(scores)
         named = {name.removeprefix("dev/"): value for name, value in scores.items()}
         self.reporter.validated(self.update, named, self.settings.select)
