@@ -442,6 +442,17 @@ def test_what_is_doubtful_is_said_once(
     assert warned(caplog) == [expected.replace("{0}", str(tmp_path))]
 
 
+def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    changes = {"train.de": "a b\nc\n\n", "train.en": "A B\nC\nD\n"}
+    settings = {"filters": Filters(max_source_tokens=1)}
+    write(tmp_path, PARALLEL, changes)
+    prepared(tmp_path, settings=settings, drop_empty=True)
+    assert warned(caplog) == [
+        f"{tmp_path / 'train.de'} and train.en: left out for an empty side: line 3",
+        "task mine: task.filters leave out 1 of 2 train pairs",
+    ]
+
+
 def test_nothing_is_said_of_a_good_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     prepared(write(tmp_path, PARALLEL, {"train.en": "a\nC\n"}))  # an equal pair, no copied file
     assert warned(caplog) == []

@@ -105,6 +105,8 @@ class Assembly:
             )
         elif empty and not examples:
             problems.add(f"{where}: every pair has an empty side")
+        elif empty:
+            log.warning("%s: left out for an empty side: line %s", where, listed(empty))
         if odd:
             log.warning(
                 "%s: control characters in line %s; they are kept as parts of words",

@@ -88,13 +88,18 @@ class Task:
     def corpus(self) -> Corpus:
         """The examples that are used, as text. CorpusError where there can be none.
 
-        What is doubtful about them is logged.
+        What is left out, and what is doubtful about the others, is logged.
         """
         try:
             read = self._read()
         except ValueError as error:  # a setting out of range
             raise CorpusError(f"task.corpus: {error}") from error
         used = self._filters(read)
+        for name, examples in used.items():
+            left = len(read[name]) - len(examples)
+            if left:
+                share = f"{left:,} of {len(read[name]):,} {name} pairs"
+                log.warning("task %s: task.filters leave out %s", self.name, share)
         for doubt in doubts(used):
             log.warning("task %s: %s", self.name, doubt)
         return used
