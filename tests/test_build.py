@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from seqrl.build import (
     build_with,
     check,
     network_node,
+    run_network,
     stage_description,
     stage_networks,
 )
@@ -851,3 +853,25 @@ def test_what_a_task_prepares_in_its_folder_is_not_part_of_the_corpus(tmp_path: 
     alone = files_hash(tmp_path)
     (tmp_path / "prepared" / "train.de-en.de").write_text("eine stadt\n")
     assert files_hash(tmp_path) != alone
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: [1", "config.yaml is damaged: "),
+        (b"\xff\xfe", "config.yaml is damaged: "),
+        (b"model: {policy: [1, 2]}", "config.yaml is damaged: no description of a network"),
+        (b"model: text", "config.yaml is damaged: "),
+        (b"model: {}", "neither a stage of this algorithm nor a run's folder"),
+        (None, "neither a stage of this algorithm nor a run's folder"),
+    ],
+)
+def test_a_network_of_a_damaged_run_is_told(
+    content: bytes | None, told: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "config.yaml").write_bytes(content)
+    (tmp_path / "stages.json").write_text("{}")
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(ConfigError, match=f"critic={re.escape(str(tmp_path))}: {told}"):
+        run_network(str(tmp_path), "critic", "actor")

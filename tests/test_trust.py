@@ -22,6 +22,7 @@ from seqrl.cli.launchers import Training
 from seqrl.cli.planning import Planned
 from seqrl.identity import ConfigError
 from seqrl.models.tilted import Tilted
+from seqrl.rewards.edit import EditReward
 from seqrl.trust import UntrustedError, located, refused, trust
 from seqrl.types import Specials
 
@@ -34,6 +35,9 @@ Path({marker!r}).touch()
 
 class Mine(Greedy):
     pass
+
+def kept(**arguments):
+    return arguments
 """
 MINE = "hostile.Mine"
 ACTOR = "algorithm.stages.actor.algorithm"
@@ -93,6 +97,7 @@ def test_a_target_is_one_name(name: Any) -> None:
         {"optimizers": {"_target_": MINE, "_partial_": True}},
         {"size": {"_target_": MINE, "_args_": ["touch"], "_recursive_": False}},
         {"reference": "${oc.create:'{_target_: hostile.Mine}'}"},
+        {"x_target_": "${oc.create:'{_target_: hostile.Mine}'}"},
     ],
 )
 def test_nothing_is_hidden_deep_inside(hidden: dict[str, Any], marker: Path) -> None:
@@ -110,6 +115,24 @@ def test_a_network_that_makes_another_one_makes_no_other(marker: Path) -> None:
     assert not marker.exists()
 
 
+def test_objects_are_made_as_described(marker: Path) -> None:
+    """Inside mappings and lists; later where it is partial; not inside where not recursive."""
+    trust(["hostile"])
+    edit = {"_target_": "seqrl.rewards.edit.EditReward", "distance": "edit"}
+    inner = {"many": [1, {"edit": edit}], "text": "a", "none": None}
+    made = build(inner)
+    assert isinstance(made["many"][1].pop("edit"), EditReward)
+    assert made == {"many": [1, {}], "text": "a", "none": None}
+    later = build(
+        {"_target_": "hostile.kept", "_partial_": True, "_convert_": "all", "inner": edit}
+    )
+    assert later.args == ()
+    assert isinstance(later(other=3)["inner"], EditReward)
+    assert later(other=3)["other"] == 3
+    (kept,) = build({"_target_": "hostile.kept", "_recursive_": False, "inner": edit}).values()
+    assert kept is edit
+
+
 def test_a_misspelled_part_is_told_with_the_nearest() -> None:
     (problem,) = refused({"_target_": "seqrl.rewards.bleu.BleuRewrd"})
     assert "no part of seqrl for configurations; did you mean seqrl.rewards.bleu.Bleu" in problem
@@ -124,8 +147,9 @@ def test_a_trusted_package_is_called_and_what_it_imports_is_not(marker: Path) ->
     assert marker.exists()
     with pytest.raises(UntrustedError, match=r"hostile\.os is another package's module"):
         located("hostile.os.system")
-    with pytest.raises(UntrustedError, match="of another package, pathlib"):
-        located("hostile.Path")
+    for call in (located, lambda name: build({"_target_": name, "x": 1})):
+        with pytest.raises(UntrustedError, match="of another package, pathlib"):
+            call("hostile.Path")
     assert len(refused({"_target_": "hostiles.Mine"})) == 1
     for wrong in ("", "a b", "a/b", "a.", "-"):
         with pytest.raises(ValueError, match="must be the name of a package"):

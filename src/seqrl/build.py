@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
+from yaml import YAMLError
 
 from seqrl.data.batching import Batches
 from seqrl.data.counts import TokenCounts
@@ -58,7 +59,7 @@ from seqrl.training.ranks import ALONE, Ranks, local_number, process_count
 from seqrl.training.stopping import AtOnce
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
-from seqrl.trust import UntrustedError, located, refused
+from seqrl.trust import UntrustedError, located, made, refused
 from seqrl.types import Specials, derived_seed
 
 FORMATS = 1
@@ -100,17 +101,14 @@ HANDLED = ("_partial_", "_convert_", "token_scale", "budget")
 
 
 def build(node: Config, **extra: Any) -> Any:
-    """Hydra's instantiate on plain containers; `extra` arguments reach the constructor as they are.
+    """What the node describes; `extra` arguments reach the constructor as they are.
 
-    Given to Hydra itself they would be copied and turned into configuration nodes. UntrustedError
-    where the node has something called that it may not.
+    UntrustedError where the node has something called that it may not.
     """
     problems = refused(node)
     if problems:
         raise UntrustedError("\n".join(problems))
-    if not extra:
-        return instantiate(node, _convert_="all")
-    return instantiate({**node, "_partial_": True}, _convert_="all")(**extra)
+    return made({**node, "_partial_": True})(**extra) if extra else made(node)
 
 
 def build_with(node: Config, available: Mapping[str, Any]) -> Any:
@@ -210,7 +208,7 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}: PyTorch finds no CUDA device here")
     number = local_number()
-    if device.type == "cpu":
+    if device.type != "cuda":
         return device
     count = torch.cuda.device_count()
     if number is None:
@@ -319,19 +317,21 @@ def run_network(run: str, name: str, stage: str | None = None) -> Config:
 
     stage  that delivered it; none: the last one
     """
-    path = Path(run) / CONFIG
-    places = [path]
-    if path.is_file():
-        own = weights_file(run).parent if stage is None else stage_folder(Path(run), stage)
-        places = [own / POLICY, Path(run) / POLICY, path]
-    place = next((file for file in places if file.is_file()), path)
+    path = place = Path(run) / CONFIG
     try:
-        read = OmegaConf.to_container(OmegaConf.load(place), resolve=False)
-        node: Config = read if place != path else read["model"]["policy"]  # type: ignore[assignment, index, call-overload]
+        if path.is_file():
+            own = weights_file(run).parent if stage is None else stage_folder(Path(run), stage)
+            places = [own / POLICY, Path(run) / POLICY, path]
+            place = next(file for file in places if file.is_file())
+        read: Any = OmegaConf.to_container(OmegaConf.load(place), resolve=False)
+        node: Config = read if place != path else read["model"]["policy"]
+        require(is_object(node), "no description of a network")
     except (OSError, KeyError):
         raise ConfigError(
             f"{name}={run}: neither a stage of this algorithm nor a run's folder"
         ) from None
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{name}={run}: {place.name} is damaged: {root_cause(error)}") from None
     problems = refused(node)
     if problems:
         raise ConfigError("\n".join(f"{name}={run}: {place.name}: {text}" for text in problems))

@@ -388,7 +388,10 @@ def outputs_problems(config: Config) -> list[str]:
     if not config["outputs"]:
         return ["outputs must be a folder; it may be new"]
     folder = Path(config["outputs"])
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        return [f"outputs={folder}: {error.strerror}"]
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
     return [f"outputs={folder}: {there} is no folder that can be written to"]

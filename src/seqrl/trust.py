@@ -18,6 +18,8 @@ from typing import Any
 import seqrl
 
 TARGET = "_target_"
+SPECIAL = (TARGET, "_partial_", "_recursive_", "_convert_")
+"""What a description says beside arguments; all containers are plain whatever `_convert_` says."""
 
 UNNAMED = ("seqrl.data.tokenizers.CharacterTokenizer",)
 """Parts of seqrl for configurations of one's own, which `conf/` does not name."""
@@ -59,12 +61,12 @@ def refused(node: Any, place: str = "") -> list[str]:
     """
     if isinstance(node, dict):
         own = [problem] if TARGET in node and (problem := _problem(node[TARGET])) else []
-        inside = [(f"{place}.{key}".lstrip("."), value) for key, value in node.items()]
+        inside = [(f"{place}.{k}".lstrip("."), value) for k, value in node.items() if k != TARGET]
         told = [f"{place}.{TARGET}={node[TARGET]}: {problem}".lstrip(".") for problem in own]
         return [*told, *(text for key, value in inside for text in refused(value, key))]
     if isinstance(node, list):
         return [text for i, value in enumerate(node) for text in refused(value, f"{place}[{i}]")]
-    if isinstance(node, str) and "${" in node and not place.endswith(TARGET):
+    if isinstance(node, str) and "${" in node:
         return [f"{place}={node}: no reference may be left in a configuration that is used"]
     return []
 
@@ -95,6 +97,24 @@ def located(name: str) -> Any:
     if not any(_below(origin, package) for package in (*_trusted, "seqrl", "torch.optim")):
         raise UntrustedError(f"{name} is of another package, {origin}: name that one instead")
     return there
+
+
+def made(node: Any) -> Any:
+    """What a resolved configuration describes: objects where there is a `_target_`, else itself.
+
+    As Hydra makes it of `_target_`, `_partial_` and `_recursive_`, but that every name is
+    `located`, and a string is never anything but a string. UntrustedError where it may not.
+    """
+    if isinstance(node, list):
+        return [made(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    inner = made if node.get("_recursive_", True) else lambda value: value
+    arguments = {key: inner(value) for key, value in node.items() if key not in SPECIAL}
+    if TARGET not in node:
+        return arguments
+    called = functools.partial(located(node[TARGET]), **arguments)
+    return called if node.get("_partial_") else called()
 
 
 def _problem(name: object) -> str | None:

@@ -118,6 +118,7 @@ RANGES = {
         ),
     ],
     "algorithm=ac task=text": [
+        (f"outputs={'x' * 300}", ": File name too long"),
         ("reward=chrf", "needs a reward for every token (bleu, rouge, edit), not ChrfReward"),
         ("task.data_dir=null", "task.data_dir=null: must be the folder of the corpus"),
         ("+decoding._partial_=true", "decoding: must describe a way of decoding, not a "),

@@ -102,6 +102,13 @@ def test_a_problem_says_what_is_allowed(override: str, told: str) -> None:
     assert told in problem
 
 
+@pytest.mark.parametrize("question", ["--hydra-help", "--shell-completion", "--help", "--info"])
+@pytest.mark.parametrize("option", ["--experimental-rerun", "--config-path", "--config-name"])
+def test_no_question_has_another_configuration_read(question: str, option: str) -> None:
+    (problem,) = check_overrides([question, f"{option}=x"])
+    assert problem.startswith(f"{option}=x: not possible here")
+
+
 def test_a_choice_below_a_setting_is_written_as_a_choice() -> None:
     problem = only(check_overrides(["algorithm=raml", "algorithm.proposal=hamming"]))
     assert problem.endswith("choose it with proposal@algorithm.proposal=hamming")

@@ -151,7 +151,10 @@ def test_tokenizers_that_are_missing(run: Path, capsys: pytest.CaptureFixture[st
     assert f"the tokenizers of {run} cannot be read" in capsys.readouterr().err
 
 
-def test_a_damaged_configuration(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (run / "config.yaml").write_text("seed: [1\n")
+@pytest.mark.parametrize("content", [b"seed: [1\n", b"\xff\xfe", b"algorithm: {stages: text}", b""])
+def test_a_damaged_configuration(
+    content: bytes, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "config.yaml").write_bytes(content)
     assert main([str(run)]) == 1
     assert f"{run / 'config.yaml'} is no configuration of a run" in capsys.readouterr().err

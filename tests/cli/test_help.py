@@ -16,7 +16,9 @@ def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> str:
     monkeypatch.setattr(sys, "argv", ["seqrl-train", *arguments])
-    train.main()
+    with pytest.raises(SystemExit) as end:
+        train.main()
+    assert end.value.code == 0
     return capsys.readouterr().out
 
 

@@ -24,6 +24,7 @@ from seqrl.cli.planning import Planned, Sweep, expanded, planned
 from seqrl.cli.sweep import group, main
 from seqrl.cli.train import asks, is_sweep
 from seqrl.identity import ConfigError
+from seqrl.tracking.run_folder import write_status
 
 FAULTY = '''
 import os, sys
@@ -322,6 +323,18 @@ def test_the_later_of_two_overrides_counts_as_without_a_sweep() -> None:
         assert groups.composed(typed).model.hidden == 16
     points = expanded(groups, ["experiment=figure1", "++algorithm.tau=0.5", "seed=1"])
     assert len(points) == 1
+
+
+def test_a_run_whose_result_is_damaged_is_not_done(
+    overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = plan(*overrides, "algorithm=mle", "seed=1").runs
+    run.folder.mkdir(parents=True)
+    for content, state in (('{"scores": []}', "done"), ('{"scores": [', "interrupted")):
+        (run.folder / "result.json").write_text(content)
+        write_status(run.folder, "done")
+        assert plan(*overrides, "algorithm=mle", "seed=1").runs[0].state == state
+    assert capsys.readouterr().out == ""
 
 
 def test_without_m_a_dry_run_trains_nothing(overrides: list[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -285,6 +288,37 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_json_atomic(path, {"status": object()})
     assert json.loads(path.read_text()) == {"status": "running"}
     assert os.listdir(tmp_path) == ["status.json"]
+
+
+def test_a_disk_that_fills_up_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """With more than the buffer of a file, of which `torch.save` says only that it failed."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path / "last.pt"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{errno.EFBIG} {tmp_path / 'last.pt'}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, sys, torch
+from pathlib import Path
+from seqrl.training.checkpoint import save_checkpoint
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+try:
+    save_checkpoint(Path(sys.argv[1]), {"weights": torch.ones(100_000)})
+except OSError as error:
+    print(error.errno, error.filename)
+"""
+
+
+def test_json_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
+    write_json_atomic(tmp_path / "a.json", {"name": "d\udce9v"})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "\\udce9" in text
+    assert json.loads(text) == {"name": "d\udce9v"}
 
 
 def test_json_names_the_floats_that_it_does_not_have(tmp_path: Path) -> None:

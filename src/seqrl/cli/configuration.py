@@ -76,10 +76,11 @@ def command_line(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
 def check_overrides(arguments: list[str]) -> list[str]:
     """All problems of a command line of Hydra's: groups' names, unknown keys, types, syntax."""
     options, typed = command_line(arguments)
+    unusable = _unusable(options, arguments)
     if any((options.help, options.hydra_help, options.shell_completion)):
-        return []
+        return unusable
     overrides, problems = parsed(typed)
-    problems = [*_unusable(options, arguments), *problems]
+    problems = [*unusable, *problems]
     problems += [
         f"{o.input_line}: has no meaning here; seqrl makes the folders of runs by itself"
         for o in overrides

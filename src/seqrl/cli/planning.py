@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from seqrl.cli.configuration import Groups, OverrideError, parsed, traced
+from seqrl.cli.runs import finished_result
 from seqrl.identity import (
     Config,
     ConfigError,
@@ -63,7 +64,7 @@ class Planned:
     @property
     def state(self) -> str:
         """`done`, what `status.json` says, or `new`; `interrupted`: nobody is at it any more."""
-        if (self.folder / RESULT).is_file():
+        if finished_result(self.folder, quiet=True) is not None:
             return "done"
         status = read_status(self.folder)
         if status is None:
@@ -188,7 +189,7 @@ def _placed(message: str, places: Sequence[str]) -> str:
 def _run(told: tuple[str, ...], config: Config, checked: dict[str, dict[str, str]]) -> Planned:
     """The run of a configuration, which is built once, unless the like was or it has ended."""
     folder = known_folder(config)
-    if folder is not None and (folder / RESULT).is_file():
+    if folder is not None and finished_result(folder, quiet=True) is not None:
         return Planned(told, config, folder, {}, {})
     if shape_problems(config):
         raise ConfigError("\n".join(shape_problems(config)))

@@ -107,10 +107,11 @@ def _run(config: Config, folder: Path, interruption: Interruption, ranks: Ranks)
     """The run, whose folder is ours; the exit code."""
     if ranks.first(lambda: shown_before(folder)):
         return EXIT_DONE
-    outcome = partial(_failed, folder, ranks)
+    upload = Upload(folder, interruption)
+    outcome = partial(_failed, folder, ranks, upload)
     try:
         ranks.first(lambda: begin(folder))
-        result = train(config, folder, interruption, ranks)
+        result = train(config, folder, interruption, ranks, upload)
     except CorpusError as error:
         return outcome("failed", f"data: {error}", EXIT_FAILED)
     except (CheckpointError, MetricsError, OutOfMemory, Lost) as error:
@@ -126,6 +127,8 @@ def _run(config: Config, folder: Path, interruption: Interruption, ranks: Ranks)
             return outcome("failed", storage_problem(error), EXIT_FAILED)
         if ranks.is_first:
             write_status(folder, "failed", repr(error))
+            with contextlib.suppress(Preempted):
+                upload.finish("failed")
         raise
     if ranks.is_first:
         write_status(folder, "done")
@@ -154,7 +157,36 @@ def begin(folder: Path) -> None:
     write_status(folder, "running")
 
 
-def train(config: Config, folder: Path, interruption: Interruption, ranks: Ranks) -> dict[str, Any]:
+class Upload:
+    """W&B's copy of a run, of the first process, that is finished once whatever becomes of it.
+
+    mirror  none before `train` has begun it, and after it is finished
+    """
+
+    def __init__(self, folder: Path, interruption: Interruption) -> None:
+        self.mirror: WandbMirror | None = None
+        self._folder = folder
+        self._interruption = interruption
+
+    def finish(self, outcome: str) -> None:
+        """Upload the best weights, and wait for that.
+
+        Raises Preempted when the first request to stop comes meanwhile; after one before, the
+        second ends the process.
+        """
+        mirror, self.mirror = self.mirror, None
+        if mirror is None:
+            return
+        asked = self._interruption()
+        with contextlib.nullcontext() if asked else self._interruption.at_once():
+            for weights in sorted(self._folder.glob("checkpoints/*/best.safetensors")):
+                mirror.artifact(f"{weights.parent.name}-best", [weights])
+            mirror.finish(outcome)
+
+
+def train(
+    config: Config, folder: Path, interruption: Interruption, ranks: Ranks, upload: Upload
+) -> dict[str, Any]:
     """Train and evaluate a run in its folder; what `result.json` then holds."""
     began = time.monotonic()
     manage_memory()
@@ -172,53 +204,43 @@ def train(config: Config, folder: Path, interruption: Interruption, ranks: Ranks
     stages = {n: s for n, s in needed_stages(config).items() if "policy" in s["optimizers"]}
     ranks.first(lambda: within(at_once, lambda: describe(config, folder, task, stages)))
 
-    def prepare() -> tuple[list[Stage], WandbMirror | None]:
+    def prepare() -> list[Stage]:
         with at_once():
             built = build_stages(config, task, device, interruption, at_once, ranks)
-            return built, build_mirror(config, folder) if ranks.is_first else None
+            if ranks.is_first:
+                upload.mirror = build_mirror(config, folder)
+            return built
 
-    built, mirror = ranks.alike(prepare)
+    built = ranks.alike(prepare)
     root = Path(config["outputs"]) / STAGES if config["reuse"] else folder / STAGES
     pipeline = Pipeline(
         folder=folder,
         store=StageStore(root),
         progress=Progress(),
-        mirror=mirror,
+        mirror=upload.mirror,
         preempted=interruption,
         at_once=at_once,
         ranks=ranks,
     )
-    outcome = "failed"
-    try:
-        results = pipeline.run(built)
-        sizes = vocabularies(task)
+    results = pipeline.run(built)
+    sizes = vocabularies(task)
 
-        def evaluate() -> list[dict[str, Any]]:
-            with at_once():
-                entries = evaluate_stages(
-                    results,
-                    task=task,
-                    decoders=final_decoders(config),
-                    device=device,
-                    build_policy=lambda n: build_network(config, "policy", sizes, 0, stages[n]),
-                    folder=folder,
-                )
-                with naming(folder / "curves.png"):
-                    plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
-                return entries
+    def evaluate() -> list[dict[str, Any]]:
+        with at_once():
+            entries = evaluate_stages(
+                results,
+                task=task,
+                decoders=final_decoders(config),
+                device=device,
+                build_policy=lambda name: build_network(config, "policy", sizes, 0, stages[name]),
+                folder=folder,
+            )
+            with naming(folder / "curves.png"):
+                plot_curves(folder / "metrics.jsonl", folder / "curves.png", score=task.metric)
+            return entries
 
-        entries = ranks.first(evaluate)
-        outcome = "done"
-    except (Preempted, WaitEnded):
-        outcome = "preempted"
-        raise
-    finally:
-        if mirror is not None:
-            stopped = interruption()  # then a second signal ends the process
-            with contextlib.nullcontext() if stopped else at_once():
-                for weights in sorted(folder.glob("checkpoints/*/best.safetensors")):
-                    mirror.artifact(f"{weights.parent.name}-best", [weights])
-                mirror.finish(outcome)
+    entries = ranks.first(evaluate)
+    ranks.first(lambda: upload.finish("done"))
     result = {
         "status": "done",
         "stages": stage_summaries(results),
@@ -288,11 +310,14 @@ def build_mirror(config: Config, folder: Path) -> WandbMirror | None:
     )
 
 
-def _failed(folder: Path, ranks: Ranks, state: str, text: str, code: int) -> int:
-    if not ranks.is_first:
-        return code
-    with contextlib.suppress(OSError):  # it may be the disk that has failed
-        write_status(folder, state, text)
-    say(f"diverged: {text}" if state == "diverged" else text, sys.stderr)
-    print(f"run: {folder}")
+def _failed(folder: Path, ranks: Ranks, upload: Upload, state: str, text: str, code: int) -> int:
+    """Write down and say how the run has ended, which an upload does not change."""
+    if ranks.is_first:
+        with contextlib.suppress(OSError):  # it may be the disk that has failed
+            write_status(folder, state, text)
+        say(f"diverged: {text}" if state == "diverged" else text, sys.stderr)
+    with contextlib.suppress(Lost, Preempted):  # others wait for the upload
+        ranks.first(lambda: upload.finish(state))
+    if ranks.is_first:
+        print(f"run: {folder}")
     return code

@@ -140,7 +140,10 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
         assert isinstance(config, dict)
         run = Run(folder, {str(key): value for key, value in config.items()})
         run.stage(None)
-    except (YAMLError, OmegaConfBaseException, LookupError, TypeError, AssertionError) as error:
+    except (
+        *(YAMLError, OmegaConfBaseException, LookupError, TypeError),
+        *(ValueError, AttributeError, AssertionError),
+    ) as error:
         raise RunError(f"{path} is no configuration of a run: {error!r}") from None
     check_trust(config, str(path))
     if finished and not (folder / RESULT).is_file():
@@ -354,15 +357,16 @@ def done(paths: Mapping[str, Path]) -> int:
     return EXIT_DONE
 
 
-def finished_result(folder: Path) -> dict[str, Any] | None:
-    """What a finished run's `result.json` holds; a damaged one is written anew."""
+def finished_result(folder: Path, *, quiet: bool = False) -> dict[str, Any] | None:
+    """What a finished run's `result.json` holds; a damaged one, of which is told, is made anew."""
     try:
         result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         result["scores"]
-    except FileNotFoundError:
+    except OSError:  # where something else is wrong with the folder, who writes to it tells
         return None
     except (ValueError, LookupError, TypeError):
-        print(f"{folder / RESULT} is damaged: the run is evaluated again")
+        if not quiet:
+            print(f"{folder / RESULT} is damaged: the run is evaluated again")
         return None
     return result
 

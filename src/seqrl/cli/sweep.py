@@ -24,6 +24,7 @@ from seqrl.reports.table_spec import RequestError
 from seqrl.terminal import say
 from seqrl.tracking.files import write_text_atomic
 from seqrl.training.stopping import AtOnce, Preempted
+from seqrl.trust import made
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,14 +52,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def built_launcher(config: Config, sweep: Sweep) -> Any:
-    from hydra.utils import instantiate
-
     if not sweep.pending and not config["dry_run"]:
         return None
     try:
-        return instantiate(config["launcher"], _convert_="all")
-    except Exception as error:  # Hydra wraps what a constructor says
-        raise ConfigError(f"launcher: {error.__cause__ or error}".splitlines()[0]) from None
+        return made(config["launcher"])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"launcher: {error}".splitlines()[0]) from None
 
 
 def swept(sweep: Sweep, launcher: Any, at_once: AtOnce = nullcontext) -> int:

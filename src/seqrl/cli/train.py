@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,26 @@ EXIT_DONE, EXIT_FAILED, EXIT_CONFIG, EXIT_DIVERGED, EXIT_PREEMPTED = 0, 1, 2, 3,
 
 def main() -> None:
     """Exits with 0 done, 1 failed, 2 configuration error, 3 diverged, 75 preempted."""
-    with Interruption() as interruption:
+    with first_alone_speaks(), Interruption() as interruption:
         try:
-            sys.exit(command(sys.argv[1:], interruption))
+            code = command(sys.argv[1:], interruption)
         except Preempted:
             print(STOPPED, file=sys.stderr)
-            sys.exit(EXIT_PREEMPTED)
+            code = EXIT_PREEMPTED
+    sys.exit(code)
+
+
+@contextmanager
+def first_alone_speaks() -> Iterator[None]:
+    """Of several processes that torchrun has started, one says what is to be said."""
+    from seqrl.training.ranks import is_first
+
+    with ExitStack() as stack:
+        if not is_first():
+            silence = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(silence))
+            stack.enter_context(redirect_stderr(silence))
+        yield
 
 
 def command(arguments: list[str], interruption: Interruption) -> int:
@@ -109,22 +123,8 @@ def train(arguments: list[str]) -> int:
 def run(config: Any, typed: Sequence[str] = ()) -> int:
     """Run a composed configuration; the exit code. A finished run is shown at once.
 
-    Of several processes the first one alone says what is to be said.
-
     typed  the overrides that it was composed with, for messages
     """
-    from seqrl.training.ranks import is_first
-
-    with ExitStack() as stack:
-        if not is_first():
-            silence = stack.enter_context(open(os.devnull, "w"))
-            stack.enter_context(redirect_stdout(silence))
-            stack.enter_context(redirect_stderr(silence))
-        return interruptible(config, typed)
-
-
-def interruptible(config: Any, typed: Sequence[str]) -> int:
-    """The same, whoever is to hear of it; a signal ends it until there is something to save."""
     with Interruption() as interruption:
         try:
             with interruption.at_once():

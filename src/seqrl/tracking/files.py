@@ -77,9 +77,12 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, obj: Any) -> None:
-    """Replace `path` by `obj` as indented JSON; NaN and infinities become strings."""
+    """Replace `path` by `obj` as indented JSON; NaN and infinities become strings.
+
+    Half a surrogate pair, as in the name of a file that is not UTF-8, is written as JSON's escape.
+    """
     text = json.dumps(finite(obj), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text_atomic(path, text + "\n")
+    write_bytes_atomic(path, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def finite(value: Any) -> Any:

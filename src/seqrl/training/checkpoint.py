@@ -60,7 +60,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         stale.unlink(missing_ok=True)
     with temporary_file(path) as (temporary, file):
         writer = _HashingWriter(file)
-        torch.save(plain, cast(IO[bytes], writer))
+        try:
+            torch.save(plain, cast(IO[bytes], writer))
+        except RuntimeError as error:
+            raise writer.problem or error from None
         file.write(MAGIC + writer.digest())
     _replace_keeping_previous(path, temporary)
 
@@ -135,10 +138,15 @@ class _HashingWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._hash = hashlib.sha256()
+        self.problem: OSError | None = None  # which `torch.save` replaces by one of its own
 
     def write(self, data: bytes) -> int:
         self._hash.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.problem = error
+            raise
 
     def flush(self) -> None:
         self._file.flush()

@@ -124,7 +124,7 @@ class Pipeline:
         for stage in stages:
             self._parts.append((stage.name, self.store.folder(keys[stage.name]) / "metrics.jsonl"))
             results[stage.name] = self._stage(stage, keys[stage.name], results)
-            self._merge()
+            self.ranks.first(self._merge)
             self.ranks.first(partial(self._keep, results[stage.name]))
         self.ranks.first(lambda: self._collect(list(results.values())))
         return list(results.values())
@@ -157,10 +157,10 @@ class Pipeline:
         try:
             summary = trainer.train()
         except (Diverged, NotMeasured, OutOfMemory) as error:
-            self._merge()
+            self.ranks.first(self._merge)
             raise type(error)(f"stage {stage.name}: {error}") from None
         except Preempted:
-            self._merge()
+            self.ranks.first(self._merge)
             raise
         finally:
             self.progress.finish()
@@ -170,10 +170,12 @@ class Pipeline:
             f"{time.monotonic() - began:.0f} s"
         )
         record = StageRecord(key, stage.description, summary["best"], summary)
-        if self.ranks.is_first:
-            keep = [BEST] + [SAMPLES] * (folder / SAMPLES).is_file()
-            self.store.finish(key, record, keep=keep)
+        self.ranks.first(partial(self._finish, key, record))
         return record
+
+    def _finish(self, key: str, record: StageRecord) -> None:
+        keep = [BEST] + [SAMPLES] * (self.store.folder(key) / SAMPLES).is_file()
+        self.store.finish(key, record, keep=keep)
 
     def _starts(
         self, stage: Stage, results: Mapping[str, StageResult]
@@ -185,9 +187,7 @@ class Pipeline:
         }
 
     def _merge(self) -> None:
-        """The run's metrics: those of its stages so far, in order."""
-        if not self.ranks.is_first:
-            return
+        """The run's metrics: those of its stages so far, in order. For the first process alone."""
         path = self.folder / "metrics.jsonl"
         merge_metrics(path, [(name, part) for name, part in self._parts if part.is_file()])
         if self.mirror is not None:

@@ -323,14 +323,18 @@ class Watch:
         They wait for the first, whose end would else be cut short by what started them.
         """
         self._leaving = True
+        deadline = time.monotonic() + PARTING
         if not self._is_first:
             self._parted.acquire(timeout=PARTING)
         for peer in self._peers:
             with contextlib.suppress(OSError):
-                peer.sendall(b".")
+                if self._whole:
+                    peer.sendall(b".")
+                else:  # for those who do not notice it by themselves
+                    peer.shutdown(socket.SHUT_RDWR)
         if self._is_first:
             for _ in self._peers:
-                self._parted.acquire(timeout=PARTING)
+                self._parted.acquire(timeout=max(0.0, deadline - time.monotonic()))
         return self._whole
 
 

@@ -254,7 +254,7 @@ class Trainer:
 
         Continues the folder's checkpoint. Raises Diverged, Preempted and OutOfMemory.
         """
-        with self._logs():
+        with self.ranks.held(self._logs()):
             self._restore()
             self._began = time.monotonic() - self.seconds
             self._measured_from = self.seconds
@@ -282,9 +282,6 @@ class Trainer:
     @contextmanager
     def _logs(self) -> Iterator[None]:
         """The folder with its logs, which are the first process's."""
-        if not self.ranks.is_first:
-            yield
-            return
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = MetricsLog(self.folder / "metrics.jsonl")
         self.timings = MetricsLog(self.folder / "timings.jsonl")
@@ -467,8 +464,7 @@ class Trainer:
 
     def _keep(self, name: str) -> None:
         """Save the weights under a name."""
-        if self.ranks.is_first:
-            save_weights(self.folder / name, self._weights())
+        self.ranks.first(lambda: save_weights(self.folder / name, self._weights()))
 
     def _decay(self, score: float) -> bool:
         """Count a decay where the score has stopped rising; whether to stop."""
@@ -518,19 +514,9 @@ class Trainer:
             means = {k: float(self._sums[k]) / self._counts[k] for k in names if k in self._sums}
         return {short: means[name] for name, short in names.items() if name in means}
 
-    def _totals(self) -> tuple[dict[str, float], dict[str, int]]:
-        """Sums over all processes since the last record, and over how many updates."""
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
-        here = {name: float(value) for name, value in self._sums.items()}
-        for found, updates in self.ranks.gathered((here, self._counts)):
-            for name, value in found.items():
-                sums[name] = sums[name] + value if name in sums else value
-                counts[name] = max(counts.get(name, 0), updates[name])
-        return sums, counts
-
     def _record_training(self) -> None:
-        sums, counts = self._totals()
+        here = {name: float(value) for name, value in self._sums.items()}
+        sums, counts = totals(self.ranks.gathered((here, self._counts)))
         means = {name: value / counts[name] for name, value in sums.items()}
         self._recorded = dict(means)
         for name, optimizer in self.optimizers.items():
@@ -559,8 +545,7 @@ class Trainer:
         self._sums, self._counts = {}, {}
 
     def _write(self, record: dict[str, float]) -> None:
-        if self.ranks.is_first:
-            self.log.write(self._stamp() | record)
+        self.ranks.first(lambda: self.log.write(self._stamp() | record))
 
     def _stamp(self) -> dict[str, float]:
         return {"step": self.update, "epoch": self.epoch}
@@ -582,9 +567,19 @@ class Trainer:
             )
 
     def _save(self) -> None:
-        sums, counts = self._totals()
-        if not self.ranks.is_first:
-            return
+        own = {
+            "sums": {name: float(value) for name, value in self._sums.items()},
+            "counts": self._counts,
+            "rows": self.rows,
+        }
+        shares = self.ranks.gathered(own)
+        self.ranks.first(lambda: self._checkpoint(shares))
+
+    def _checkpoint(self, shares: list[dict[str, Any]]) -> None:
+        """Write the checkpoint, for the first process.
+
+        shares  what differs between the processes, in their order
+        """
         self.seconds = time.monotonic() - self._began
         speed = self._tokens / max(self.seconds - self._measured_from, 1e-9)
         self.timings.write(
@@ -602,8 +597,7 @@ class Trainer:
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
             "algorithm": self.algorithm.state_dict(),
             "metrics_offset": self.log.sync(),
-            "sums": sums,
-            "counts": counts,
+            "shares": shares,
             **{name: getattr(self, name) for name in PROGRESS},
         }
         save_checkpoint(self.folder / "last.pt", state)
@@ -617,14 +611,24 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.algorithm.load_state_dict(state["algorithm"])
-        if self.ranks.is_first:  # they are everybody's
-            self._sums = {
-                k: torch.tensor(v, dtype=torch.float64, device=self.device)
-                for k, v in state["sums"].items()
-            }
-            self._counts = dict(state["counts"])
         for name in PROGRESS:
             setattr(self, name, state.get(name, getattr(self, name)))  # older ones lack some
+        self._take(state.get("shares", [state]))  # older ones hold what all had
+
+    def _take(self, shares: list[dict[str, Any]]) -> None:
+        """Continue with this process's share; where others were at work, the first has all sums."""
+        self.rows = min((s["rows"] for s in shares if s.get("rows")), default=self.rows)
+        if len(shares) == self.ranks.count:
+            shares = [shares[self.ranks.index]]
+            self.rows = shares[0].get("rows", self.rows)
+        elif not self.ranks.is_first:
+            return
+        sums, counts = totals((s["sums"], s["counts"]) for s in shares)
+        self._counts = counts
+        self._sums = {
+            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+            for name, value in sums.items()
+        }
 
     def _check_best(self) -> None:
         """CheckpointError where the weights that the stage is to deliver are gone."""
@@ -659,6 +663,19 @@ class Trainer:
         return state, first
 
 
+def totals(
+    shares: Iterable[tuple[dict[str, float], dict[str, int]]],
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Sums over all processes, and over how many updates, of each one's."""
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for found, updates in shares:
+        for name, value in found.items():
+            sums[name] = sums[name] + value if name in sums else value
+            counts[name] = max(counts.get(name, 0), updates[name])
+    return sums, counts
+
+
 def _add(sums: dict[str, Tensor], values: dict[str, Tensor]) -> None:
     """Add values by name, in double precision and without gradient."""
     for name, value in values.items():
@@ -691,6 +708,5 @@ PROGRESS = (
     "stopped",
     "due",
     "seconds",
-    "rows",
 )
 """What a checkpoint holds of the trainer itself."""
