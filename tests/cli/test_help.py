@@ -13,13 +13,17 @@ from seqrl.cli.configuration import Groups
 
 
 def shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    code: int = 0,
 ) -> str:
     monkeypatch.setattr(sys, "argv", ["seqrl-train", *arguments])
     with pytest.raises(SystemExit) as end:
         train.main()
-    assert end.value.code == 0
-    return capsys.readouterr().out
+    assert end.value.code == code
+    captured = capsys.readouterr()
+    return captured.err if code else captured.out
 
 
 def test_the_help_of_a_training_is_one_screen(
@@ -66,9 +70,8 @@ def test_every_setting_that_it_names_exists(
 def test_a_folder_of_groups_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        shown(monkeypatch, capsys, "--help", "--config-dir=nowhere")
-    assert "there is no such folder" in capsys.readouterr().err
+    told = shown(monkeypatch, capsys, "--help", "--config-dir=nowhere", code=2)
+    assert "there is no such folder" in told
 
 
 @pytest.mark.parametrize("command", [data, evaluate, export, generate, melodies, report, rerun])
