@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqrl.cli.interruption import Interruption
-from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+from seqrl.cli.train import EXIT_DIVERGED, EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, leave
 from seqrl.ranges import require
 from seqrl.tracking.run_folder import write_status
 from seqrl.trust import trust, trusted
@@ -259,7 +259,7 @@ class Training:
 def main() -> None:
     """A process of a sweep: makes the run that is described on its standard input."""
     with Interruption():  # from here on: importing what a run needs takes a while
-        sys.exit(Training(**json.load(sys.stdin))())
+        leave(Training(**json.load(sys.stdin))())
 
 
 def ending(text: str) -> str:

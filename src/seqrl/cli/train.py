@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from seqrl.cli.interruption import STOPPED, Interruption
 from seqrl.training.stopping import Preempted
@@ -23,6 +23,15 @@ def main() -> None:
         except Preempted:
             print(STOPPED, file=sys.stderr)
             code = EXIT_PREEMPTED
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit. After a stop for no library's farewell is waited: W&B's is for a service's answer."""
+    if code == EXIT_PREEMPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
