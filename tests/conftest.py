@@ -13,23 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tiny import TINY, WORDS, Figures
+
 # submitit configures logging when it is imported, which closes the handler that rouge-score's
 # logging has, and with it the stream that pytest captures into; first of all, it finds none.
 with suppress(ImportError):
     import submitit  # noqa: F401
-
-WORDS = dict(zip("abcdef", "uvwxyz", strict=True))
-"""The language of `tiny_data`: what each source word is in the target."""
-
-TINY = [
-    *("task=text", "task.source=de", "task.target=en"),
-    *("model.hidden=16", "model.embedding=16"),
-    *("trainer=smoke", "trainer.max_steps=18", "trainer.validate_every=18"),
-    *("task.budget.actor.optimizers.policy._target_=torch.optim.Adam",),
-    *("task.budget.actor.optimizers.policy.lr=0.05", "task.budget.actor.batch_size=20"),
-    *("decoding=greedy", "decoding.max_length=8", "tracker=none", "device=cpu", "threads=1"),
-]
-"""Overrides for a run of seconds on `tiny_data`."""
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +67,6 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = outputs.glob("text/erac/*/seed1")
     return folder
-
-
-Figures = Callable[[str, str, float], None]
-"""Adds to a figure of a table; those that begin with "most" keep the largest."""
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY
 from seqrl.cli import train as train_command
+from tiny import TINY
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> int:

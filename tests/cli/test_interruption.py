@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -90,6 +91,7 @@ def test_a_second_signal_ends_a_long_call_of_a_library() -> None:
     process = subprocess.Popen([sys.executable, "-c", LONG], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
+    time.sleep(1)  # and the call is
     for number in (signal.SIGTERM, signal.SIGUSR1):
         process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import TINY
 from seqrl.cli.evaluate import main as evaluate
 from seqrl.cli.rerun import main
+from tiny import TINY
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY
+from tiny import TINY
 
 pytestmark = pytest.mark.full
 

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from conftest import TINY
 from seqrl.cli.configuration import Groups, OverrideError, check_overrides
 from seqrl.cli.launchers import Job, Local, Parallel
 from seqrl.cli.planning import Planned, Sweep, expanded, planned
@@ -25,6 +24,7 @@ from seqrl.cli.sweep import group, main
 from seqrl.cli.train import asks, is_sweep
 from seqrl.identity import ConfigError
 from seqrl.tracking.run_folder import write_status
+from tiny import TINY
 
 FAULTY = '''
 import os, sys
@@ -282,7 +282,7 @@ def test_states_are_what_the_folder_bears_out(overrides: list[str]) -> None:
         assert run.state == "running"
     (run.folder / "status.json").write_text("[]")
     assert run.state == "new"
-    (run.folder / "result.json").write_text("{}")
+    (run.folder / "result.json").write_text('{"scores": []}')
     assert run.state == "done"
 
 
@@ -374,6 +374,7 @@ def test_runs_share_nothing_where_they_keep_their_stages_apart(overrides: list[s
         assert shared == (0 if typed == "reuse=false" else 2)
 
 
+@pytest.mark.full
 def test_a_sweep_that_is_stopped_stops_its_runs_and_continues(
     overrides: list[str], tmp_path: Path
 ) -> None:
@@ -396,6 +397,7 @@ def test_a_sweep_that_is_stopped_stops_its_runs_and_continues(
     assert all("resumed" in log or "continu" in log for log in logs)
 
 
+@pytest.mark.full
 def test_runs_outlive_the_sweep_and_the_next_one_waits_for_them(
     overrides: list[str], tmp_path: Path
 ) -> None:

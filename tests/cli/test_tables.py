@@ -65,6 +65,7 @@ def test_a_table_shares_one_actor_a_seed() -> None:
     assert {name: len(own) for name, own in keys.items()} == {"actor": 9, "critic": 18, "joint": 27}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "table",
     [

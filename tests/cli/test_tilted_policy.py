@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from commands import command
-from conftest import TINY
 from seqrl.evaluation.export import load_exported
 from seqrl.training.checkpoint import load_weights
+from tiny import TINY
 
 
 @pytest.fixture(scope="module")

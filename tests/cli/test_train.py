@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import TINY
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.training.checkpoint import load_weights
+from tiny import TINY
 from wandb_file import assert_mirrored, offline_file, offline_records
 
 COMMAND = [sys.executable, "-c", "from seqrl.cli.train import main; main()"]
@@ -37,7 +37,13 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.full) for n in (signal.SIGINT, signal.SIGUSR1)),
+    ],
+)
 def test_a_signal_stops_with_75_and_the_same_command_continues(
     number: signal.Signals, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +120,7 @@ NOISY = [
 """The entropy is worth fifteen times a token's reward: samples turn into noise."""
 
 
+@pytest.mark.full
 def test_a_run_that_goes_wrong_exits_with_3_as_often_as_it_is_started(
     tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -184,8 +191,14 @@ def test_wandb_has_the_runs_metrics_and_weights_and_no_file_has_its_key(
 @pytest.mark.parametrize(
     "setting",
     [
-        *("+tracker.api_key=SECRET", "tracker.project=SECRET", "tracker.group=my-SECRET"),
-        *("task.name=${oc.env:WANDB_API_KEY}", "algorithm.stages.actor.label=SECRET"),
+        *("+tracker.api_key=SECRET", "task.name=${oc.env:WANDB_API_KEY}"),
+        *(
+            pytest.param(setting, marks=pytest.mark.full)
+            for setting in (
+                *("tracker.project=SECRET", "tracker.group=my-SECRET"),
+                "algorithm.stages.actor.label=SECRET",
+            )
+        ),
     ],
 )
 def test_a_key_of_wandb_in_the_configuration_reaches_no_file(

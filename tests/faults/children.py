@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from conftest import TINY
 from seqrl.cli.configuration import conf_folder
 from seqrl.identity import plain, run_folder
 from seqrl.training.checkpoint import load_checkpoint
+from tiny import TINY
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(

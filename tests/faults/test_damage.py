@@ -16,8 +16,8 @@ import torch
 from children import Child, Undisturbed, leftovers
 from test_signals import PHASES, signal_in
 
-from conftest import Figures
 from seqrl.training.checkpoint import CheckpointError, load_checkpoint, load_weights
+from tiny import Figures
 
 OVERRIDES = ("algorithm=erac", "trainer.guards=null")
 

@@ -14,7 +14,7 @@ import pytest
 from children import Child, Undisturbed, leftovers, progress
 from test_signals import PHASES, signal_in
 
-from conftest import Figures
+from tiny import Figures
 
 OVERRIDES = ("algorithm=erac", "trainer.guards=null")
 MEBIBYTE = 1 << 20

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from children import CASES, Child, Undisturbed, arguments, leftovers, progress
 
-from conftest import Figures
 from seqrl.training.checkpoint import CheckpointError
+from tiny import Figures
 
 AIMED = 0.3
 """Share of kills that wait for a checkpoint to be written."""
@@ -77,6 +77,7 @@ def test_a_killed_run_loses_nothing(
     assert (unreadable, restarts, differing, left) == (0, 0, [], [])
 
 
+@pytest.mark.faults
 def test_a_real_process_and_its_group_are_killed(tiny_data: Path, tmp_path: Path) -> None:
     """The command as a user starts it, W&B's process with it."""
     whole = Undisturbed(tmp_path / "whole", tiny_data, "algorithm=erac", "trainer.guards=null")

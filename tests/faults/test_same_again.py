@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from children import CASES, Child, Undisturbed, arguments
 
-from conftest import Figures
+from tiny import Figures
 
 
 @pytest.mark.parametrize(
     ("case", "hashes"),
     [
-        ("replay", ["4711"]),
         *(pytest.param(case, ["0", "4711"], marks=pytest.mark.faults) for case in CASES),
     ],
 )

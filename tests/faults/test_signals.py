@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from children import Child, Undisturbed, leftovers, progress
 
-from conftest import Figures
 from seqrl.training.checkpoint import load_checkpoint
+from tiny import Figures
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PHASES = {

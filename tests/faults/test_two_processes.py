@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from children import Child, Undisturbed, arguments, configured, progress
 
-from conftest import Figures
+from tiny import Figures
 
 OVERRIDES = ("algorithm=erac", "trainer.guards=null")
 

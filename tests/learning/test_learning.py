@@ -134,6 +134,7 @@ SHORTER = (
 )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("model", "algorithm", "budget", "gain"),
     [
@@ -224,7 +225,7 @@ LEARNERS: dict[str, tuple[str, ...]] = {
 }
 """What each algorithm is given to learn with; those with a warm start share the actor."""
 
-USUAL = {"lstm": set(LEARNERS) - {"vaml", "spg"}, "transformer": {"scst"}}
+USUAL = {"lstm": {"data_noising", "erpo", "mixer", "gold", "kl_control"}, "transformer": {"scst"}}
 """What is tried in the usual tests; the slow ones, as all the others, are full."""
 
 
