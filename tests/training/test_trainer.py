@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from seqrl.schedules import InverseSqrt, Linear, Schedule
 from seqrl.tracking.metrics_log import read_metrics
 from seqrl.tracking.progress import Measure
 from seqrl.training.checkpoint import load_checkpoint, load_weights
+from seqrl.training.ranks import ALONE, Ranks
 from seqrl.training.stopping import Preempted
 from seqrl.training.trainer import Diverged, NotMeasured, StageSettings, Trainer, fused
 from seqrl.types import Batch, Clock, Specials
@@ -378,6 +379,64 @@ def test_a_stop_is_saved_within_one_update(tmp_path: Path) -> None:
     again = Mean()
     trainer(tmp_path, again, Scripted(), batches).train()
     assert again.updates == 7
+
+
+def stopped_after(updates: int) -> Callable[[], bool]:
+    asked = iter([False] * (updates - 1) + [True])
+    return lambda: next(asked, False)
+
+
+def test_what_was_validated_is_not_validated_again(tmp_path: Path) -> None:
+    """Stopped at the update of a validation, of which the checkpoint knows that it was made."""
+    batches = Fixed(*[batch([8])] * 4)
+    with pytest.raises(Preempted):
+        trainer(
+            tmp_path, Mean(), Scripted(1), batches, validate_every=2, preempted=stopped_after(2)
+        ).train()
+    trainer(tmp_path, Mean(), Scripted(2), batches, validate_every=2).train()
+    scores = [(r["step"], r["dev/score"]) for r in read_metrics(tmp_path / "metrics.jsonl")
+              if "dev/score" in r]  # fmt: skip
+    assert scores == [(2, 1.0), (4, 2.0)]
+
+
+class Second(Ranks):
+    """The second of two processes, the first of which had these sums."""
+
+    count, index = 2, 1
+    OTHERS: ClassVar = {"sums": {"loss/policy": 100.0}, "counts": {"loss/policy": 2}, "rows": 3}
+
+    def gathered(self, value: Any) -> list[Any]:
+        return [self.OTHERS, value]
+
+
+def test_each_process_continues_its_own_sums_and_another_number_of_them_all(
+    tmp_path: Path,
+) -> None:
+    def made(ranks: Ranks) -> Trainer:
+        batches = Fixed(*[batch([8])] * 4)
+        one = trainer(
+            tmp_path, Mean(), Scripted(), batches, preempted=stopped_after(2), log_every=100
+        )
+        one.ranks = ranks
+        return one
+
+    def restored(ranks: Ranks) -> Trainer:
+        one = made(ranks)
+        with one._logs():
+            one._restore()
+        return one
+
+    whole = made(Second())
+    with pytest.raises(Preempted):
+        whole.train()
+    own = float(whole._sums["loss/policy"])
+    second, alone = restored(Second()), restored(ALONE)
+    assert (float(second._sums["loss/policy"]), second._counts, second.rows) == (
+        *(own, whole._counts, None),
+    )
+    assert (float(alone._sums["loss/policy"]), alone._counts["loss/policy"], alone.rows) == (
+        *(100 + own, 2, 3),
+    )
 
 
 def test_a_loss_that_is_no_number_stops_before_the_weights_change(tmp_path: Path) -> None:
