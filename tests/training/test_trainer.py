@@ -387,15 +387,23 @@ def stopped_after(updates: int) -> Callable[[], bool]:
 
 
 def test_what_was_validated_is_not_validated_again(tmp_path: Path) -> None:
-    """Stopped at the update of a validation, of which the checkpoint knows that it was made."""
+    """Killed after the checkpoint of a validation, which knows that it was made."""
+
+    class Killed(BaseException):
+        pass
+
+    class Killing(Silent):
+        def saved(self) -> None:
+            raise Killed
+
     batches = Fixed(*[batch([8])] * 4)
-    with pytest.raises(Preempted):
-        trainer(
-            tmp_path, Mean(), Scripted(1), batches, validate_every=2, preempted=stopped_after(2)
-        ).train()
+    killed = trainer(tmp_path, Mean(), Scripted(1), batches, validate_every=2)
+    killed.reporter = Killing()
+    with pytest.raises(Killed):
+        killed.train()
     trainer(tmp_path, Mean(), Scripted(2), batches, validate_every=2).train()
-    scores = [(r["step"], r["dev/score"]) for r in read_metrics(tmp_path / "metrics.jsonl")
-              if "dev/score" in r]  # fmt: skip
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    scores = [(r["step"], r["dev/score"]) for r in records if "dev/score" in r]
     assert scores == [(2, 1.0), (4, 2.0)]
 
 
