@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -63,3 +65,13 @@ def test_files_and_pipes_get_the_text_as_it_is(capsys: pytest.CaptureFixture[str
     assert shown(EVIL, io.StringIO()) == EVIL
     say(ValueError(EVIL))
     assert capsys.readouterr().out == f"{EVIL}\n"
+
+
+def test_a_message_has_nothing_before_it() -> None:
+    """Whoever sets up logging: `basicConfig` has a form of its own for handlers without one."""
+    program = (
+        "import logging, sys; from seqrl.terminal import Messages; "
+        "logging.basicConfig(handlers=[Messages(sys.stdout)]); logging.warning('said')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"said\n", b"")

@@ -29,7 +29,11 @@ def say(text: object, stream: TextIO | None = None, *, flush: bool = False) -> N
 
 
 class Messages(logging.StreamHandler[TextIO]):
-    """Log messages as they are said: see `shown`."""
+    """Log messages as they are said, with nothing before them: see `shown`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.setFormatter(logging.Formatter())  # `logging.basicConfig` would give it one of its own
 
     def format(self, record: logging.LogRecord) -> str:
         return shown(super().format(record), self.stream)
