@@ -13,8 +13,10 @@ import torch
 from networks import lstm
 from seqrl.algorithms.actor_critic import ActorCritic, CriticTraining
 from seqrl.algorithms.base import Algorithm
+from seqrl.algorithms.baselines import Baseline
 from seqrl.algorithms.likelihood import MLE
 from seqrl.algorithms.raml import RAML
+from seqrl.algorithms.reinforce import Reinforce
 from seqrl.models.base import Policy
 from seqrl.proposals.perturbation import NGramReplacement
 from seqrl.proposals.sampling import Sampling
@@ -41,6 +43,15 @@ def judged(kind: type[CriticTraining], dropout: float) -> Algorithm:
         proposal=Sampling(samples=2),
         tau=0.1,
         beta=0.2,
+    )
+
+
+def reinforce(dropout: float, baseline: Baseline) -> Reinforce:
+    return Reinforce(
+        policy=network(0, dropout),
+        proposal=Sampling(samples=2),
+        reward=BleuReward(),
+        baseline=baseline,
     )
 
 

@@ -59,7 +59,7 @@ from seqrl.training.ranks import ALONE, Ranks, local_number, process_count
 from seqrl.training.stopping import AtOnce
 from seqrl.training.trainer import StageSettings, Trainer
 from seqrl.training.validation import DevValidation
-from seqrl.trust import UntrustedError, located, made, refused
+from seqrl.trust import SPECIAL, UntrustedError, located, made, refused
 from seqrl.types import Specials, derived_seed
 
 FORMATS = 1
@@ -96,7 +96,7 @@ class Vocabularies:
 PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 """Annotations of parameters, and what such values are called."""
 
-HANDLED = ("_partial_", "_convert_", "token_scale", "budget")
+HANDLED = (*SPECIAL, "reads", "token_scale", "budget")
 """What stands beside arguments and reaches no constructor."""
 
 
@@ -759,7 +759,7 @@ def mistyped(node: Any, place: str) -> list[tuple[str, Any, str]]:
     for key, value in node.items():
         if key in parameters:
             told = _unfit(value, str(parameters[key].annotation))
-        elif key != "_args_" and (not parameters or any_name or key in (*KEPT, *HANDLED)):
+        elif key != "_args_" and (not parameters or any_name or key in HANDLED):
             told = None
         else:
             told = f"{name} takes no {key}; it takes {', '.join(parameters)}"

@@ -12,12 +12,9 @@ from torch import Tensor
 
 from seqrl.algorithms.base import Algorithm
 from seqrl.algorithms.baselines import LeaveOneOut
-from seqrl.algorithms.reinforce import Reinforce
-from seqrl.proposals.sampling import Sampling
-from seqrl.rewards.bleu import BleuReward
 from seqrl.training.trainer import Diverged
 from seqrl.types import Batch, Clock
-from stages import ALGORITHMS, network, stage, weights
+from stages import ALGORITHMS, reinforce, stage, weights
 
 WRONG = 3
 """The update at which something is no number."""
@@ -25,16 +22,10 @@ WRONG = 3
 NAN, INFINITY = float("nan"), float("inf")
 
 
-def reinforce(dropout: float) -> Reinforce:
-    return Reinforce(
-        policy=network(0, dropout),
-        proposal=Sampling(samples=2),
-        reward=BleuReward(),
-        baseline=LeaveOneOut(),
-    )
-
-
-EVERY: dict[str, Callable[[float], Algorithm]] = {**ALGORITHMS, "reinforce": reinforce}
+EVERY: dict[str, Callable[[float], Algorithm]] = {
+    **ALGORITHMS,
+    "reinforce": lambda dropout: reinforce(dropout, LeaveOneOut()),
+}
 
 Change = Callable[[dict[str, Tensor], Algorithm], dict[str, Tensor]]
 

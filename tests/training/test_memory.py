@@ -13,16 +13,13 @@ from torch import Tensor
 
 from seqrl.algorithms.base import Algorithm
 from seqrl.algorithms.baselines import RunningMean
-from seqrl.algorithms.reinforce import Reinforce
 from seqrl.decoding.decoder import Beam, Greedy
 from seqrl.memory import OutOfMemory, in_parts, ran_out
-from seqrl.proposals.sampling import Sampling
-from seqrl.rewards.bleu import BleuReward
 from seqrl.tracking.metrics_log import Record, read_metrics
 from seqrl.training.checkpoint import load_checkpoint
 from seqrl.training.stopping import Preempted
 from seqrl.types import Batch, Clock
-from stages import ALGORITHMS, network, sentences, stage, weights
+from stages import ALGORITHMS, network, reinforce, sentences, stage, weights
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 CPU = RuntimeError(
@@ -76,17 +73,12 @@ class Failing(torch.autograd.Function):
         raise ctx.error
 
 
-def reinforce(dropout: float = 0.0) -> Reinforce:
+def remembering(dropout: float) -> Algorithm:
     """With a baseline that remembers the samples of every part."""
-    return Reinforce(
-        policy=network(0, dropout),
-        proposal=Sampling(samples=2),
-        reward=BleuReward(),
-        baseline=RunningMean(),
-    )
+    return reinforce(dropout, RunningMean())
 
 
-EVERY: dict[str, Callable[[float], Algorithm]] = {**ALGORITHMS, "reinforce": reinforce}
+EVERY: dict[str, Callable[[float], Algorithm]] = {**ALGORITHMS, "reinforce": remembering}
 
 
 def close(one: Algorithm, other: Algorithm) -> None:
@@ -130,7 +122,7 @@ def test_what_is_counted_is_counted_once(tmp_path: Path) -> None:
     """Two runs in the same parts, one of which came to them by failing."""
     records: list[list[Record]] = []
     for name, settings in (("set", {"micro_batch": 2}), ("found", {})):
-        algorithm = reinforce(0.3)
+        algorithm = remembering(0.3)
         Small(algorithm, 2)
         stage(tmp_path / name, algorithm, sizes=(4, 4, 3), epochs=3, **settings).train()
         records.append(read_metrics(tmp_path / name / "metrics.jsonl"))
